@@ -1,0 +1,182 @@
+//! The arena: two shared files, and the words in them that every process agrees on.
+//!
+//! [`Arena`] is what owner and readers share: typed access to words by meaning. It never allocates, never locks and
+//! never grows; `memory` makes and maps the files, `owner_files` says who owns a directory.
+
+mod memory;
+#[cfg(not(loom))]
+pub mod owner_files;
+
+pub use memory::{Backing, Words};
+
+use crate::layout::{self, counters, superblock, Geometry, SlotWord};
+use crate::sync::{AtomicU64, AtomicU8, Ordering};
+
+/// Typed view of a data file and a touch file.
+pub struct Arena {
+    data: Words,
+    touch: Words,
+    geometry: Geometry,
+    segment_table_word: usize,
+    shard_lines_word: usize,
+    index_word: usize,
+    chunks_word: usize,
+    segments_word: usize,
+    segment_words: usize,
+    index_touch_byte: usize,
+    chunk_touch_byte: usize,
+}
+
+/// One slot: its word in the data file and its access byte in the touch file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot {
+    pub word: usize,
+    pub touch: usize,
+}
+
+impl Arena {
+    /// Both mappings must be of `geometry`'s sizes.
+    pub fn new(data: Words, touch: Words, geometry: Geometry) -> Arena {
+        assert!(data.bytes() >= geometry.data_bytes() && touch.bytes() >= geometry.touch_bytes());
+        Arena {
+            data,
+            touch,
+            geometry,
+            segment_table_word: geometry.segment_table_word(),
+            shard_lines_word: geometry.shard_lines_word(),
+            index_word: geometry.index_word(),
+            chunks_word: geometry.chunks_word(),
+            segments_word: geometry.segments_word(),
+            segment_words: geometry.segment_bytes / layout::WORD_BYTES,
+            index_touch_byte: geometry.index_touch_byte(),
+            chunk_touch_byte: geometry.chunk_touch_byte(),
+        }
+    }
+
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    pub fn data(&self) -> &Words {
+        &self.data
+    }
+
+    pub fn touch(&self) -> &Words {
+        &self.touch
+    }
+
+    #[inline]
+    pub fn superblock(&self, word: usize) -> &AtomicU64 {
+        self.data.word(word)
+    }
+
+    /// Buckets in use; 0 when the arena has no open owner. Never more than are mapped, whatever the bytes say.
+    #[inline]
+    pub fn bucket_count(&self) -> u64 {
+        // SYNC bucket-count: meets the release store in `index::split`.
+        let count = self.data.word(superblock::BUCKET_COUNT).load(Ordering::Acquire);
+        count.min(self.geometry.buckets as u64)
+    }
+
+    /// Count of moves of slots in a shard; a reader that misses compares it.
+    #[inline]
+    pub fn moves(&self, shard: usize) -> &AtomicU64 {
+        self.data.word(self.shard_lines_word + shard * layout::SHARD_LINE)
+    }
+
+    #[inline]
+    pub fn generation(&self, segment: u32) -> &AtomicU64 {
+        self.data.word(
+            self.segment_table_word + segment as usize * layout::SEGMENT_LINE + layout::SEGMENT_GENERATION,
+        )
+    }
+
+    pub fn segment_state(&self, segment: u32) -> &AtomicU64 {
+        self.data
+            .word(self.segment_table_word + segment as usize * layout::SEGMENT_LINE + layout::SEGMENT_STATE)
+    }
+
+    /// Words of a namespace line. `namespace` below [`layout::NAMESPACES_MAX`].
+    #[inline]
+    pub fn namespace_word(&self, namespace: u32, word: usize) -> &AtomicU64 {
+        debug_assert!((namespace as usize) < layout::NAMESPACES_MAX);
+        self.data.word(superblock::WORDS + namespace as usize * layout::NAMESPACE_LINE + word)
+    }
+
+    #[inline]
+    pub fn bucket_slot(&self, bucket: u64, position: usize) -> Slot {
+        let slot = bucket as usize * layout::BUCKET_SLOTS + position;
+        Slot { word: self.index_word + slot, touch: self.index_touch_byte + slot }
+    }
+
+    /// `chunk` must be below `geometry.chunks`.
+    #[inline]
+    pub fn chunk_slot(&self, chunk: u32, position: usize) -> Slot {
+        let slot = chunk as usize * layout::CHUNK_SLOTS + position;
+        Slot { word: self.chunks_word + slot, touch: self.chunk_touch_byte + slot }
+    }
+
+    #[inline]
+    pub fn slot(&self, slot: Slot) -> &AtomicU64 {
+        self.data.word(slot.word)
+    }
+
+    #[inline]
+    pub fn load_slot(&self, slot: Slot) -> SlotWord {
+        // SYNC publish: meets the release stores of slots in `index` and `ops::write`.
+        SlotWord(self.data.word(slot.word).load(Ordering::Acquire))
+    }
+
+    /// First word of a location, or `None` when it lies outside the mapped segments.
+    #[inline]
+    pub fn record_word(&self, location: layout::Location) -> Option<usize> {
+        let inside = (location.segment as usize) < self.geometry.segments
+            && (location.offset as usize) < self.segment_words;
+        inside.then(|| {
+            self.segments_word + location.segment as usize * self.segment_words + location.offset as usize
+        })
+    }
+
+    #[inline]
+    pub fn segment_words(&self) -> usize {
+        self.segment_words
+    }
+
+    /// Words of all segments together.
+    #[inline]
+    pub fn segments_words(&self) -> usize {
+        self.geometry.segments * self.segment_words
+    }
+
+    /// A word of the segment area, counted from its start.
+    #[inline]
+    pub fn segment_area_word(&self, word: usize) -> usize {
+        self.segments_word + word
+    }
+
+    #[inline]
+    pub fn access_byte(&self, slot: Slot) -> &AtomicU8 {
+        self.touch.byte(slot.touch)
+    }
+
+    pub fn counter(&self, slot: usize, word: usize) -> &AtomicU64 {
+        debug_assert!(slot < counters::SLOTS && word < counters::WORDS);
+        self.touch.word(self.geometry.counters_byte() / layout::WORD_BYTES + slot * counters::WORDS + word)
+    }
+
+    /// Milliseconds since 1970: the wall clock, or the one a test has set.
+    #[inline]
+    pub fn wall_ms(&self) -> u64 {
+        match self.superblock(superblock::MANUAL_CLOCK).load(Ordering::Relaxed) {
+            0 => crate::clock::wall_ms(),
+            manual => manual,
+        }
+    }
+
+    /// The time expiry compares with: never before the newest write, so that a clock that steps back revives nothing.
+    #[inline]
+    pub fn expiry_now_ms(&self) -> u64 {
+        let clock = self.superblock(superblock::CLOCK).load(Ordering::Relaxed);
+        self.wall_ms().max(clock >> crate::clock::COUNTER_BITS)
+    }
+}

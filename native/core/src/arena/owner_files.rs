@@ -1,0 +1,119 @@
+//! Who owns a directory: `lock`, an open-file-description lock held by a live process, and `owner`, which says where
+//! the arena is.
+//!
+//! The lock alone decides. Time never does: an owner that is stopped or paused keeps its directory. The kernel gives
+//! the lock up when the process ends, however it ends.
+
+use crate::error::{Code, Result, StoreError};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A directory this process owns until the value is dropped.
+#[derive(Debug)]
+pub struct Ownership {
+    dir: PathBuf,
+    _lock: File,
+    arena_files: Vec<PathBuf>,
+}
+
+/// Shared files of ours have names that begin so; nothing else is ever removed.
+pub const SHARED_FILE_PREFIX: &str = "ramcache-";
+
+impl Ownership {
+    /// Takes a directory, which is made when it does not exist. `ERR_RAMCACHE_LOCKED` when another process owns it.
+    pub fn take(dir: &Path) -> Result<Ownership> {
+        let fail = |what: &str, error: std::io::Error| {
+            StoreError::new(
+                Code::Unavailable,
+                format!("cannot {what} in directory {}: {error}", dir.display()),
+            )
+        };
+        fs::create_dir_all(dir).map_err(|error| fail("work", error))?;
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(dir.join("lock"))
+            .map_err(|error| fail("open the lock file", error))?;
+        // SAFETY: `flock` is plain old data; zero is valid for every field.
+        let mut range: libc::flock = unsafe { std::mem::zeroed() };
+        range.l_type = libc::F_WRLCK as libc::c_short;
+        range.l_whence = libc::SEEK_SET as libc::c_short;
+        // SAFETY: a descriptor we own and a valid pointer.
+        if unsafe { libc::fcntl(lock.as_raw_fd(), libc::F_OFD_SETLK, &range) } != 0 {
+            let error = std::io::Error::last_os_error();
+            return match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EACCES) => {
+                    let owner = fs::read_to_string(dir.join("owner")).unwrap_or_default();
+                    let pid = field(&owner, "pid").unwrap_or_else(|| "unknown".into());
+                    let message = format!("directory {} is owned by process {pid}", dir.display());
+                    Err(StoreError::new(Code::Locked, message))
+                }
+                _ => Err(fail("lock", error)),
+            };
+        }
+        let ownership = Ownership { dir: dir.to_path_buf(), _lock: lock, arena_files: Vec::new() };
+        ownership.remove_left_behind();
+        Ok(ownership)
+    }
+
+    /// Removes the shared files of an owner that died.
+    fn remove_left_behind(&self) {
+        let Ok(owner) = fs::read_to_string(self.dir.join("owner")) else { return };
+        for name in ["data", "touch"] {
+            let Some(path) = field(&owner, name).map(PathBuf::from) else { continue };
+            let is_ours =
+                path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(SHARED_FILE_PREFIX));
+            if is_ours {
+                let _ = fs::remove_file(path);
+            }
+        }
+        let _ = fs::remove_file(self.dir.join("owner"));
+    }
+
+    /// Says where the arena is, for those who attach. `files` are removed when the ownership ends.
+    pub fn announce(&mut self, data: &str, touch: &str, arena_id: u64, files: Vec<PathBuf>) -> Result<()> {
+        self.arena_files = files;
+        let text = format!(
+            "{{\n  \"pid\": {},\n  \"arenaId\": \"{arena_id:016x}\",\n  \"data\": {data:?},\n  \"touch\": {touch:?}\n}}\n",
+            std::process::id()
+        );
+        let path = self.dir.join("owner");
+        let temporary = self.dir.join("owner.new");
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|error| {
+            StoreError::new(Code::Unavailable, format!("cannot write {}: {error}", path.display()))
+        })
+    }
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        for file in &self.arena_files {
+            let _ = fs::remove_file(file);
+        }
+        let _ = fs::remove_file(self.dir.join("owner"));
+    }
+}
+
+/// A string or number out of the flat JSON object that `announce` writes.
+fn field(text: &str, name: &str) -> Option<String> {
+    let rest = text.split_once(&format!("\"{name}\":"))?.1.trim_start();
+    let value = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => rest.split([',', '\n', '}']).next()?.trim(),
+    };
+    Some(value.to_string())
+}

@@ -1,0 +1,52 @@
+//! Overflow chunks: which are allocated, which are free.
+
+/// Numbers of chunks that no bucket links to. Chunks are taken and given back under a shard lock.
+#[derive(Default, Debug)]
+pub struct ChunkPool {
+    free: Vec<u32>,
+    /// Chunks below this have been handed out at least once.
+    used: u32,
+    /// Chunks below this have memory behind them.
+    allocated: u32,
+}
+
+impl ChunkPool {
+    pub fn take(&mut self) -> Option<u32> {
+        if let Some(chunk) = self.free.pop() {
+            return Some(chunk);
+        }
+        if self.used == self.allocated {
+            return None;
+        }
+        self.used += 1;
+        Some(self.used - 1)
+    }
+
+    pub fn give(&mut self, chunk: u32) {
+        debug_assert!(chunk < self.used);
+        self.free.push(chunk);
+    }
+
+    pub fn free_count(&self) -> usize {
+        self.free.len() + (self.allocated - self.used) as usize
+    }
+
+    pub fn allocated(&self) -> u32 {
+        self.allocated
+    }
+
+    /// Chunks below `allocated` now have memory.
+    pub fn set_allocated(&mut self, allocated: u32) {
+        self.allocated = self.allocated.max(allocated);
+    }
+
+    /// Chunks some bucket links to.
+    pub fn linked_count(&self) -> usize {
+        self.used as usize - self.free.len()
+    }
+
+    /// Bytes of this table itself.
+    pub fn heap_bytes(&self) -> usize {
+        self.free.capacity() * 4
+    }
+}

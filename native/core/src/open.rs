@@ -1,0 +1,232 @@
+//! Opening: a directory becomes a store with one owner; other processes attach to its arena.
+
+use crate::arena::owner_files::{Ownership, SHARED_FILE_PREFIX};
+use crate::arena::{Arena, Backing, Words};
+use crate::error::{Code, Result, StoreError};
+use crate::hash::KeyHasher;
+use crate::layout::{self, superblock, Geometry};
+use crate::ops::read::Reader;
+use crate::ops::BUDGET_BYTES_MIN;
+use crate::segment::Runs;
+use crate::store::{ArenaIds, Store, StoreOptions};
+use crate::sync::{lock, Mutex, Ordering};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Where shared files are made unless told otherwise.
+pub const SHARED_MEMORY_DIR: &str = "/dev/shm";
+/// How often the background looks when nobody wakes it.
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(20);
+/// Rounds between two looks for memory to give back; readers have long left a segment by then.
+const PUNCH_ROUNDS: u32 = 50;
+
+/// A store and what it takes to own it. Threads of one process share it; the last one to drop it ends the ownership.
+pub struct OwnedStore {
+    store: Arc<Store>,
+    background: Mutex<Option<JoinHandle<()>>>,
+    backing: Backing,
+    /// Given up last, when the store is closed.
+    ownership: Mutex<Option<Ownership>>,
+}
+
+static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<OwnedStore>>>> =
+    LazyLock::new(|| Mutex::new(HashMap::new()));
+
+/// Opens a directory as its owner, or shares the store when this process has it open already.
+/// `ERR_RAMCACHE_LOCKED` when another process owns it, `_CONFIG` for a budget out of range or one that differs from
+/// that of the open store, `_FULL` without shared memory, `_UNAVAILABLE` when the directory cannot be used.
+pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Result<Arc<OwnedStore>> {
+    if options.budget_bytes < BUDGET_BYTES_MIN {
+        let message = format!("memory of {} bytes, the least is {BUDGET_BYTES_MIN}", options.budget_bytes);
+        return Err(StoreError::new(Code::Config, message));
+    }
+    // Under this lock from the look to the entry, so that two threads do not both try to own the directory.
+    let mut open = lock(&OPEN);
+    if let Some(owned) = dir.canonicalize().ok().and_then(|path| open.get(&path)?.upgrade()) {
+        if !owned.store.is_closed() {
+            if owned.store.budget_bytes() != options.budget_bytes as u64 {
+                let message = format!(
+                    "memory of {} bytes, but this process has {} open with {}",
+                    options.budget_bytes,
+                    dir.display(),
+                    owned.store.budget_bytes()
+                );
+                return Err(StoreError::new(Code::Config, message));
+            }
+            return Ok(owned);
+        }
+    }
+    let ownership = Ownership::take(dir)?;
+    let owned = create(ownership, options, shared_memory_dir)?;
+    let path = dir.canonicalize().map_err(|error| {
+        StoreError::new(Code::Unavailable, format!("cannot resolve {}: {error}", dir.display()))
+    })?;
+    open.retain(|_, owned| owned.strong_count() > 0);
+    open.insert(path, Arc::downgrade(&owned));
+    Ok(owned)
+}
+
+fn create(
+    mut ownership: Ownership,
+    options: &StoreOptions,
+    shared_memory_dir: &Path,
+) -> Result<Arc<OwnedStore>> {
+    let geometry = Geometry::for_budget(options.budget_bytes);
+    let ids = ArenaIds { arena_id: random()?, hash_seed: random()?, origin: random()? };
+    let name = format!("{SHARED_FILE_PREFIX}{:016x}", ids.arena_id);
+    let is_roomy = free_bytes(shared_memory_dir).is_some_and(|free| free >= options.budget_bytes as u64);
+    let path = |kind: &str| shared_memory_dir.join(format!("{name}.{kind}"));
+    let (data, touch) = match is_roomy {
+        true => (Backing::File(path("data")), Backing::File(path("touch"))),
+        false => (Backing::Memfd, Backing::Memfd),
+    };
+    let data_words = Words::create(&data, &format!("{name}.data"), geometry.data_bytes())?;
+    let touch_words = Words::create(&touch, &format!("{name}.touch"), geometry.touch_bytes())?;
+    let by_descriptor = |words: &Words| format!("/proc/{}/fd/{}", std::process::id(), words.descriptor());
+    let (data_path, touch_path, files) = match &data {
+        Backing::File(_) => {
+            let (data, touch) = (path("data"), path("touch"));
+            (data.display().to_string(), touch.display().to_string(), vec![data, touch])
+        }
+        Backing::Memfd => (by_descriptor(&data_words), by_descriptor(&touch_words), Vec::new()),
+    };
+    let arena = Arena::new(data_words, touch_words, geometry);
+    let store = Store::create(arena, options, ids).inspect_err(|_| {
+        for file in &files {
+            let _ = std::fs::remove_file(file);
+        }
+    })?;
+    ownership.announce(&data_path, &touch_path, ids.arena_id, files)?;
+    let store = Arc::new(store);
+    let background = options.background.then(|| start_background(Arc::clone(&store)));
+    Ok(Arc::new(OwnedStore {
+        store,
+        background: Mutex::new(background),
+        backing: data,
+        ownership: Mutex::new(Some(ownership)),
+    }))
+}
+
+fn start_background(store: Arc<Store>) -> JoinHandle<()> {
+    let body = move || {
+        let mut rounds = 0;
+        let mut surplus = Vec::new();
+        while !store.is_closed() {
+            while store.maintain() && !store.is_closed() {}
+            rounds += 1;
+            if rounds % PUNCH_ROUNDS == 0 {
+                store.segments.punch(&store.arena, std::mem::take(&mut surplus));
+                surplus = store.segments.take_surplus();
+                store.publish_counts();
+            }
+            thread::park_timeout(BACKGROUND_INTERVAL);
+        }
+    };
+    thread::Builder::new().name("ramcache".into()).spawn(body).expect("a thread can be started")
+}
+
+impl OwnedStore {
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// True when the arena dies with this process: `/dev/shm` was too small for it.
+    pub fn is_anonymous(&self) -> bool {
+        self.backing == Backing::Memfd
+    }
+
+    /// Closes the store, ends the background thread, gives the directory up. Idempotent.
+    pub fn close(&self) {
+        self.store.close();
+        if let Some(thread) = lock(&self.background).take() {
+            thread.thread().unpark();
+            // A panic of the background has already been printed; there is nothing to add to it here.
+            let _ = thread.join();
+        }
+        drop(lock(&self.ownership).take());
+    }
+}
+
+impl Drop for OwnedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A read-only attachment to the arena of another process (or of this one).
+pub struct Attached {
+    arena: Arena,
+    hasher: KeyHasher,
+    unit_bytes: usize,
+}
+
+/// Attaches to an arena by its files. `ERR_RAMCACHE_CORRUPT` when they are not an arena this code can read,
+/// `_UNAVAILABLE` when they cannot be opened.
+pub fn attach(data: &Path, touch: &Path) -> Result<Attached> {
+    let data_words = Words::attach(data, false)?;
+    let refuse = |what: String| Err(StoreError::new(Code::Corrupt, format!("{}: {what}", data.display())));
+    if data_words.bytes() < superblock::WORDS * 8 {
+        return refuse(format!("{} bytes are too few for an arena", data_words.bytes()));
+    }
+    let load = |word: usize| data_words.word(word).load(Ordering::Acquire);
+    if load(superblock::MAGIC) != layout::MAGIC {
+        return refuse("not a ramcache arena".into());
+    }
+    if load(superblock::VERSION) != layout::LAYOUT_VERSION {
+        let (found, known) = (load(superblock::VERSION), layout::LAYOUT_VERSION);
+        return refuse(format!("arena layout {found}, this code reads {known}"));
+    }
+    let geometry = Geometry {
+        segment_bytes: load(superblock::SEGMENT_BYTES) as usize,
+        segments: load(superblock::SEGMENTS) as usize,
+        buckets: load(superblock::BUCKETS) as usize,
+        chunks: load(superblock::CHUNKS) as usize,
+    };
+    if !geometry.is_sane() || geometry.data_bytes() > data_words.bytes() {
+        return refuse(format!("its sizes make no sense: {geometry:?} in {} bytes", data_words.bytes()));
+    }
+    let touch_words = Words::attach(touch, true)?;
+    if geometry.touch_bytes() > touch_words.bytes() {
+        return refuse(format!("its touch file has {} bytes", touch_words.bytes()));
+    }
+    let hasher = KeyHasher::new(load(superblock::HASH_SEED));
+    let unit_bytes = Runs::new(geometry.segment_bytes).unit_bytes();
+    Ok(Attached { arena: Arena::new(data_words, touch_words, geometry), hasher, unit_bytes })
+}
+
+impl Attached {
+    pub fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    #[inline]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { arena: &self.arena, unit_bytes: self.unit_bytes }
+    }
+}
+
+fn free_bytes(dir: &Path) -> Option<u64> {
+    let name = std::ffi::CString::new(dir.as_os_str().as_encoded_bytes()).ok()?;
+    // SAFETY: `statvfs` is plain old data and fully written by a successful call.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid C string and a valid pointer.
+    let failed = unsafe { libc::statvfs(name.as_ptr(), &mut stat) } != 0;
+    (!failed).then(|| stat.f_bavail as u64 * stat.f_frsize as u64)
+}
+
+fn random() -> Result<u64> {
+    let mut bytes = [0; 8];
+    // SAFETY: a valid buffer of the length given.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got != bytes.len() as isize {
+        return Err(StoreError::os(Code::Unavailable, "cannot get random numbers"));
+    }
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,72 @@
+//! Accounting: what is alive, where it is charged, and the counts that `check` compares with what it finds.
+
+use crate::evict::Queue;
+use crate::layout::Location;
+use crate::namespaces;
+use crate::record::Header;
+use crate::segment::Kind;
+use crate::store::{Counting, Store};
+use crate::sync::Ordering;
+
+impl Store {
+    pub(crate) fn is_live(&self, header: &Header) -> bool {
+        !header.is_tombstone() && self.is_counted(header) && !header.is_expired(self.arena.expiry_now_ms())
+    }
+
+    /// Whether a record is newer than the last clear of its namespace; older ones are in no count any more.
+    pub(crate) fn is_counted(&self, header: &Header) -> bool {
+        header.clock > namespaces::epoch(&self.arena, header.namespace)
+    }
+
+    pub(crate) fn queue_of(&self, location: Location) -> Queue {
+        match self.segments.kind(location.segment) {
+            Kind::Main => Queue::Main,
+            _ => Queue::Small,
+        }
+    }
+
+    fn charge_of(&self, header: &Header) -> u64 {
+        match self.counting {
+            Counting::Payload if header.is_tombstone() => 0,
+            Counting::Payload => header.payload_bytes(),
+            Counting::Everything => {
+                let run_bytes =
+                    if header.is_run() { self.runs.footprint(header.value_bytes as usize) } else { 0 };
+                header.record_words() as u64 * 8 + run_bytes
+            }
+        }
+    }
+
+    pub(crate) fn account_enter(&self, queue: Queue, header: &Header) {
+        // A cleared record may still be moved.
+        if !self.is_counted(header) {
+            return;
+        }
+        let usage = &self.usage[header.namespace as usize];
+        let charge = self.charge_of(header);
+        self.charges[queue as usize].fetch_add(charge, Ordering::Relaxed);
+        usage.charges[queue as usize].fetch_add(charge, Ordering::Relaxed);
+        if !header.is_tombstone() {
+            self.entries.fetch_add(1, Ordering::Relaxed);
+            usage.entries.fetch_add(1, Ordering::Relaxed);
+            self.payload_bytes.fetch_add(header.payload_bytes(), Ordering::Relaxed);
+            usage.payload_bytes.fetch_add(header.payload_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn account_leave(&self, queue: Queue, header: &Header) {
+        if !self.is_counted(header) {
+            return;
+        }
+        let usage = &self.usage[header.namespace as usize];
+        let charge = self.charge_of(header);
+        self.charges[queue as usize].fetch_sub(charge, Ordering::Relaxed);
+        usage.charges[queue as usize].fetch_sub(charge, Ordering::Relaxed);
+        if !header.is_tombstone() {
+            self.entries.fetch_sub(1, Ordering::Relaxed);
+            usage.entries.fetch_sub(1, Ordering::Relaxed);
+            self.payload_bytes.fetch_sub(header.payload_bytes(), Ordering::Relaxed);
+            usage.payload_bytes.fetch_sub(header.payload_bytes(), Ordering::Relaxed);
+        }
+    }
+}

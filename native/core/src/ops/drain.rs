@@ -1,0 +1,163 @@
+//! The drain: takes the oldest records of a log one by one; keeps what the policy keeps, lets go of the rest.
+
+use crate::arena::Slot;
+use crate::evict::{Queue, Verdict};
+use crate::feed::{pack_record, pack_run, read_header};
+use crate::index::Index;
+use crate::layout::{shard_of, Location, SlotWord};
+use crate::namespaces;
+use crate::record::{copy_out, Header};
+use crate::segment::{Extent, Front};
+use crate::store::Store;
+use crate::sync::{lock, Ordering};
+
+/// Live bytes in hundredths of the capacity from which a full log means that something has to leave. Below it the
+/// log is full of dead records, and keeping the live ones costs at most three bytes copied per byte freed.
+const FULL_PERCENT: u64 = 75;
+
+/// Keys up to this length are hashed on the stack.
+const SHORT_KEY_BYTES: usize = 128;
+
+impl Store {
+    /// Steps over up to `records` records of a log, or until a segment is free. The bytes stepped over.
+    pub(crate) fn drain_slice(&self, queue: Queue, records: usize, must_evict: bool) -> u64 {
+        let _drain = lock(&self.drains[queue as usize]);
+        let log = self.log(queue);
+        let mut bytes = 0;
+        for _ in 0..records {
+            match log.front(&self.arena) {
+                Front::Empty => break,
+                Front::Drained(segment) => self.segments.retire(&self.arena, segment),
+                Front::Record(location) => {
+                    let words = self.drain_record(queue, location, must_evict);
+                    log.advance(words);
+                    bytes += words as u64 * 8;
+                }
+            }
+        }
+        // The last record of a segment: its memory is wanted now, not at the next call.
+        if let Front::Drained(segment) = log.front(&self.arena) {
+            self.segments.retire(&self.arena, segment);
+        }
+        bytes
+    }
+
+    fn drain_record(&self, queue: Queue, location: Location, must_evict: bool) -> u32 {
+        let header = read_header(&self.arena, location).expect("the owner's logs hold records");
+        let words = header.record_words() as u32;
+        let hash = self.hash_of_record(&header, location);
+
+        let _shard = lock(&self.shards[shard_of(hash)]);
+        if self.is_closed() {
+            return words;
+        }
+        let Some(slot) = Index::find_location(&self.arena, hash, location) else { return words };
+        let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
+        match self.verdict(queue, &header, access, must_evict) {
+            Verdict::Keep { access } => {
+                if !self.keep(queue, &header, location, slot, access) {
+                    self.evict(queue, &header, location, slot, hash, false);
+                }
+            }
+            Verdict::Evict { ghost } => self.evict(queue, &header, location, slot, hash, ghost),
+        }
+        words
+    }
+
+    fn verdict(&self, queue: Queue, header: &Header, access: u8, must_evict: bool) -> Verdict {
+        if self.is_dead(header) {
+            return Verdict::Evict { ghost: false };
+        }
+        if header.flags & crate::record::FLAG_PINNED != 0 {
+            return Verdict::Keep { access };
+        }
+        let policy = self.policy();
+        let live = self.charge(Queue::Small) + self.charge(Queue::Main);
+        let is_full = must_evict || live * 100 >= policy.capacity * FULL_PERCENT;
+        policy.verdict(queue, access, is_full)
+    }
+
+    /// Tombstones (nothing lies below that they would have to hide), cleared and expired records.
+    fn is_dead(&self, header: &Header) -> bool {
+        header.is_tombstone()
+            || header.clock <= namespaces::epoch(&self.arena, header.namespace)
+            || header.is_expired(self.arena.expiry_now_ms())
+    }
+
+    /// Appends a record to the main log and publishes it there; its value in runs stays where it is.
+    fn keep(&self, queue: Queue, header: &Header, location: Location, slot: Slot, access: u8) -> bool {
+        let mut bytes = Vec::with_capacity(header.record_words() * 8);
+        pack_record(&self.arena, location, &mut bytes).expect("read a moment ago");
+        let Some(target) = self.main.append(&self.arena, &self.segments, &bytes, true) else { return false };
+        self.arena.access_byte(slot).store(access, Ordering::Relaxed);
+        let word = SlotWord(self.arena.slot(slot).load(Ordering::Relaxed));
+        // SYNC publish.
+        self.arena.slot(slot).store(word.moved_to(target).0, Ordering::Release);
+        if queue != Queue::Main {
+            self.account_leave(queue, header);
+            self.account_enter(Queue::Main, header);
+        }
+        true
+    }
+
+    fn evict(&self, queue: Queue, header: &Header, location: Location, slot: Slot, hash: u64, ghost: bool) {
+        let is_dead = self.is_dead(header);
+        if !is_dead {
+            self.spill.add(header.payload_bytes(), |out| self.pack_spilled(location, out));
+        } else if !header.is_tombstone() && header.clock > namespaces::epoch(&self.arena, header.namespace) {
+            self.totals.expired.fetch_add(1, Ordering::Relaxed);
+        }
+        if ghost {
+            self.ghost.insert(hash);
+        }
+        self.account_leave(queue, header);
+        let extents = self.extents_of(header, location);
+        self.index.remove(&self.arena, Index::bucket_of(&self.arena, hash), slot);
+        self.runs.give(&self.arena, &self.segments, &extents);
+    }
+
+    fn pack_spilled(&self, location: Location, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + 8, 0);
+        let header = pack_record(&self.arena, location, out).expect("read a moment ago");
+        let record_bytes = out.len() - start - 8;
+        let run_bytes = match header.is_run() {
+            true => pack_run(&self.arena, self.runs.unit_bytes(), &header, start + 8, out),
+            false => 0,
+        };
+        out[start..start + 4].copy_from_slice(&(record_bytes as u32).to_le_bytes());
+        out[start + 4..start + 8].copy_from_slice(&(run_bytes as u32).to_le_bytes());
+        out.resize(out.len().next_multiple_of(8), 0);
+    }
+
+    /// The extents of a record's value, none when it lies in the record.
+    pub(crate) fn extents_of(&self, header: &Header, location: Location) -> Vec<Extent> {
+        if !header.is_run() {
+            return Vec::new();
+        }
+        let mut bits = vec![0; header.inline_bytes()];
+        let first = self.arena.record_word(location).expect("inside its segment");
+        copy_out(self.arena.data(), first, header.value_at(), &mut bits);
+        bits.chunks_exact(8)
+            .map(|bits| Extent::from_bits(u64::from_le_bytes(bits.try_into().expect("eight bytes"))))
+            .collect()
+    }
+
+    /// The hash of the key a slot leads to. Call it under the lock of the slot's shard.
+    pub(crate) fn hash_at(&self, location: Location) -> u64 {
+        let header = read_header(&self.arena, location).expect("a published slot leads to a record");
+        self.hash_of_record(&header, location)
+    }
+
+    fn hash_of_record(&self, header: &Header, location: Location) -> u64 {
+        let first = self.arena.record_word(location).expect("inside its segment");
+        let copy_and_hash = |key: &mut [u8]| {
+            copy_out(self.arena.data(), first, header.key_at as usize, key);
+            self.hasher.hash(header.namespace, key)
+        };
+        match header.key_bytes as usize {
+            bytes @ ..=SHORT_KEY_BYTES => copy_and_hash(&mut [0; SHORT_KEY_BYTES][..bytes]),
+            bytes => copy_and_hash(&mut vec![0; bytes]),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What is done with entries: `read` by any process, everything else by the owner.
+
+#[cfg(not(loom))]
+mod account;
+#[cfg(not(loom))]
+mod compact;
+#[cfg(not(loom))]
+mod drain;
+#[cfg(not(loom))]
+mod group;
+pub mod read;
+#[cfg(not(loom))]
+mod room;
+#[cfg(not(loom))]
+mod scan;
+#[cfg(not(loom))]
+mod write;
+
+#[cfg(not(loom))]
+pub use group::read_group;
+#[cfg(not(loom))]
+pub use room::BUDGET_BYTES_MIN;
+#[cfg(not(loom))]
+pub use scan::{scan, ScanCursor, ScannedEntry};
+#[cfg(not(loom))]
+pub use write::check_key;
+#[cfg(not(loom))]
+pub use write::{Conditions, Number, Outcome, Version, WriteRequest};

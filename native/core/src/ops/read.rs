@@ -1,0 +1,237 @@
+//! The read: any process, no lock, never a byte of another record.
+//!
+//! ```text
+//! w = slot            acquire
+//! g = generation      acquire; its low bits must be those in w
+//! slot still w        so w was current at a moment after g was read, and its record was complete
+//! key, value          relaxed words; every length checked first, for the bytes may be torn or hostile
+//! fence               acquire
+//! slot still w, generation still g; else everything above is forgotten and the lookup starts again
+//! ```
+//!
+//! A key that does not match is validated the same way before it counts as another key, and a miss only counts when
+//! no slot was moved in the shard meanwhile.
+
+use crate::arena::{Arena, Slot};
+use crate::evict::ACCESS_MAX;
+use crate::feed::read_header;
+use crate::index::Walk;
+use crate::layout::{bucket_of, shard_of, tag_of, SlotWord};
+use crate::namespaces;
+use crate::record::{copy_out, equals, Header, EXTENTS_MAX};
+use crate::segment::{copy_run, Extent};
+use crate::sync::{fence, spin, Ordering};
+
+/// Lookups that start again this often are given up as a miss and counted. One retry needs a write of the same key,
+/// a move in the same bucket or a recycled segment within a fraction of a microsecond.
+pub const RETRIES_MAX: u32 = 10_000;
+
+/// Where a hit's bytes go. Called once per attempt, after key, expiry and epoch have been looked at; an attempt that
+/// is not confirmed is followed by another call or by a miss.
+pub trait Destination {
+    /// Exactly `header.value_bytes` bytes for the value, or `None` to leave it where it is.
+    fn value(&mut self, header: &Header) -> Option<&mut [u8]>;
+    /// Exactly `header.tags_bytes` bytes for the encoded tags, or `None` when they are not wanted.
+    fn tags(&mut self, _header: &Header) -> Option<&mut [u8]> {
+        None
+    }
+}
+
+/// For lookups that want only the header.
+pub struct Nothing;
+
+impl Destination for Nothing {
+    fn value(&mut self, _header: &Header) -> Option<&mut [u8]> {
+        None
+    }
+}
+
+/// A value on the heap.
+#[derive(Default, Debug)]
+pub struct Copied {
+    pub value: Vec<u8>,
+    pub tags: Vec<u8>,
+}
+
+impl Destination for Copied {
+    fn value(&mut self, header: &Header) -> Option<&mut [u8]> {
+        self.value.resize(header.value_bytes as usize, 0);
+        Some(&mut self.value)
+    }
+    fn tags(&mut self, header: &Header) -> Option<&mut [u8]> {
+        self.tags.resize(header.tags_bytes as usize, 0);
+        Some(&mut self.tags)
+    }
+}
+
+/// The answer of a lookup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lookup {
+    Hit(Header),
+    Miss,
+    /// There is no open owner behind this arena.
+    Closed,
+    /// Started again too often; the caller may ask the owner.
+    Abandoned,
+}
+
+/// A reader of one arena.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    pub arena: &'a Arena,
+    pub unit_bytes: usize,
+}
+
+enum Examined {
+    Hit(Header),
+    Dead,
+    Other,
+    Changed,
+}
+
+impl Reader<'_> {
+    /// Looks a key up and copies what `destination` asks for. `retries` counts lookups that started again.
+    #[inline]
+    pub fn read<D: Destination>(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        hash: u64,
+        destination: &mut D,
+        retries: &mut u64,
+    ) -> Lookup {
+        for _ in 0..RETRIES_MAX {
+            if let Some(answer) = self.attempt(namespace, key, hash, destination) {
+                return answer;
+            }
+            *retries += 1;
+            spin();
+        }
+        Lookup::Abandoned
+    }
+
+    #[inline]
+    fn attempt<D: Destination>(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        hash: u64,
+        destination: &mut D,
+    ) -> Option<Lookup> {
+        let arena = self.arena;
+        let moves = arena.moves(shard_of(hash));
+        // SYNC moves: loaded before the bucket count. Who sees the count of moves sees the bucket count it followed.
+        let moves_before = moves.load(Ordering::Acquire);
+        let count = arena.bucket_count();
+        if count == 0 {
+            return Some(Lookup::Closed);
+        }
+        let tag = tag_of(hash);
+        for (slot, word) in Walk::new(arena, bucket_of(hash, count)) {
+            if word.tag() != tag {
+                continue;
+            }
+            match self.examine(namespace, key, slot, word, destination) {
+                Examined::Hit(header) => {
+                    touch(arena, slot);
+                    return Some(Lookup::Hit(header));
+                }
+                Examined::Dead => return Some(Lookup::Miss),
+                Examined::Other => {}
+                Examined::Changed => return None,
+            }
+        }
+        fence(Ordering::Acquire);
+        (moves.load(Ordering::Relaxed) == moves_before).then_some(Lookup::Miss)
+    }
+
+    #[inline]
+    fn examine<D: Destination>(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        slot: Slot,
+        word: SlotWord,
+        destination: &mut D,
+    ) -> Examined {
+        let arena = self.arena;
+        let location = word.location();
+        if location.segment as usize >= arena.geometry().segments {
+            return Examined::Other;
+        }
+        let generation_word = arena.generation(location.segment);
+        let generation = generation_word.load(Ordering::Acquire);
+        if !location.is_of_generation(generation as u32) || arena.load_slot(slot) != word {
+            return Examined::Changed;
+        }
+        let found = self.copy(namespace, key, location, destination);
+        // SYNC recycle: meets `release_fence` of the appender.
+        fence(Ordering::Acquire);
+        let is_current = arena.slot(slot).load(Ordering::Relaxed) == word.0
+            && generation_word.load(Ordering::Relaxed) == generation;
+        if is_current {
+            found
+        } else {
+            Examined::Changed
+        }
+    }
+
+    /// Everything between the two looks at the slot: what it finds is believed only after the second one.
+    #[inline]
+    fn copy<D: Destination>(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        location: crate::layout::Location,
+        destination: &mut D,
+    ) -> Examined {
+        let arena = self.arena;
+        let Some(header) = read_header(arena, location) else { return Examined::Other };
+        let first = arena.record_word(location).expect("checked by read_header");
+        let is_other = header.key_bytes as usize != key.len()
+            || header.namespace != namespace
+            || !equals(arena.data(), first, header.key_at as usize, key);
+        if is_other {
+            return Examined::Other;
+        }
+        if header.is_tombstone()
+            || header.clock <= namespaces::epoch(arena, namespace)
+            || (header.expires_at != 0 && header.is_expired(arena.expiry_now_ms()))
+        {
+            return Examined::Dead;
+        }
+        if let Some(out) = destination.value(&header) {
+            if !header.is_run() {
+                copy_out(arena.data(), first, header.value_at(), out);
+            } else if !self.copy_extents(first, &header, out) {
+                return Examined::Other;
+            }
+        }
+        if header.tags_bytes != 0 {
+            if let Some(out) = destination.tags(&header) {
+                copy_out(arena.data(), first, header.tags_at(), out);
+            }
+        }
+        Examined::Hit(header)
+    }
+
+    fn copy_extents(&self, first: usize, header: &Header, out: &mut [u8]) -> bool {
+        let mut bits = [0; EXTENTS_MAX * 8];
+        let bits = &mut bits[..header.inline_bytes()];
+        copy_out(self.arena.data(), first, header.value_at(), bits);
+        let extents = bits
+            .chunks_exact(8)
+            .map(|bits| Extent::from_bits(u64::from_le_bytes(bits.try_into().expect("eight bytes"))));
+        copy_run(self.arena, self.unit_bytes, extents, out)
+    }
+}
+
+/// Raises the access count of a slot while it is low. May be lost; never changes what is read.
+#[inline]
+fn touch(arena: &Arena, slot: Slot) {
+    let byte = arena.access_byte(slot);
+    let access = byte.load(Ordering::Relaxed);
+    if access < ACCESS_MAX {
+        byte.store(access + 1, Ordering::Relaxed);
+    }
+}

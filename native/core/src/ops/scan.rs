@@ -1,0 +1,135 @@
+//! The scan: all entries of a namespace, in pages, without a lock and without missing one.
+//!
+//! A scan walks the buckets as they were numbered when it began. Each of them may have been split since; the entries
+//! that came from it lie in the buckets whose numbers end alike, and all of them are visited together. A bucket in
+//! whose shard a slot was moved meanwhile is read again, so an entry that lives through the scan is seen exactly once.
+
+use super::read::Reader;
+use crate::feed::read_header;
+use crate::index::Walk;
+use crate::layout::{bucket_of, shard_of, KEY_BYTES_MAX};
+use crate::namespaces;
+use crate::record::{copy_out, Header};
+use crate::sync::{fence, Ordering};
+
+/// Where a scan goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScanCursor {
+    /// Buckets when the scan began.
+    pub bucket_count: u64,
+    /// The next of them.
+    pub bucket: u64,
+}
+
+/// One entry of a page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScannedEntry {
+    pub key: Vec<u8>,
+    pub header: Header,
+    /// Encoded tags.
+    pub tags: Vec<u8>,
+}
+
+/// Times a bucket is read again before what was seen of it is taken as it is.
+const BUCKET_RETRIES_MAX: u32 = 1000;
+
+/// Entries of the next buckets, until there are `wanted` or the scan is complete (`None`).
+pub fn scan(
+    reader: Reader,
+    namespace: u32,
+    cursor: Option<ScanCursor>,
+    prefix: &[u8],
+    wanted: usize,
+) -> (Vec<ScannedEntry>, Option<ScanCursor>) {
+    let count = reader.arena.bucket_count();
+    let mut cursor = cursor.unwrap_or(ScanCursor { bucket_count: count, bucket: 0 });
+    let mut entries = Vec::new();
+    // A cursor comes from outside: more buckets than there are cannot be one of ours.
+    while cursor.bucket < cursor.bucket_count.min(count) {
+        let start = entries.len();
+        for _ in 0..BUCKET_RETRIES_MAX {
+            entries.truncate(start);
+            if scan_bucket(reader, namespace, cursor, prefix, &mut entries) {
+                break;
+            }
+        }
+        cursor.bucket += 1;
+        if entries.len() >= wanted {
+            return (entries, Some(cursor));
+        }
+    }
+    (entries, None)
+}
+
+/// All entries that were in one bucket when the scan began. False when something moved.
+fn scan_bucket(
+    reader: Reader,
+    namespace: u32,
+    cursor: ScanCursor,
+    prefix: &[u8],
+    entries: &mut Vec<ScannedEntry>,
+) -> bool {
+    let arena = reader.arena;
+    let moves = arena.moves(shard_of(cursor.bucket));
+    let before = moves.load(Ordering::Acquire);
+    let count = arena.bucket_count();
+    let half = 1u64 << (63 - cursor.bucket_count.leading_zeros());
+    // Buckets that end in the same bits as this one did at the time: it was addressed by `half` values or, when it
+    // had been split or made already, by twice as many.
+    let is_wide = cursor.bucket + half < cursor.bucket_count || cursor.bucket >= half;
+    let stride = if is_wide { 2 * half } else { half };
+    let mut bucket = cursor.bucket;
+    while bucket < count {
+        if bucket_of(bucket, cursor.bucket_count) == cursor.bucket {
+            for (slot, word) in Walk::new(arena, bucket) {
+                if !word.is_entry() {
+                    continue;
+                }
+                let Some(entry) = read_entry(reader, namespace, prefix, slot, word) else { return false };
+                entries.extend(entry);
+            }
+        }
+        bucket += stride;
+    }
+    fence(Ordering::Acquire);
+    moves.load(Ordering::Relaxed) == before
+}
+
+/// `None` when the slot changed, `Some(None)` when it leads to nothing the scan wants.
+fn read_entry(
+    reader: Reader,
+    namespace: u32,
+    prefix: &[u8],
+    slot: crate::arena::Slot,
+    word: crate::layout::SlotWord,
+) -> Option<Option<ScannedEntry>> {
+    let arena = reader.arena;
+    let location = word.location();
+    if location.segment as usize >= arena.geometry().segments {
+        return Some(None);
+    }
+    let generation = arena.generation(location.segment).load(Ordering::Acquire);
+    if !location.is_of_generation(generation as u32) || arena.load_slot(slot) != word {
+        return None;
+    }
+    let mut found = None;
+    if let Some(header) = read_header(arena, location) {
+        let first = arena.record_word(location)?;
+        let mut key = vec![0; (header.key_bytes as usize).min(KEY_BYTES_MAX)];
+        copy_out(arena.data(), first, header.key_at as usize, &mut key);
+        let mut tags = vec![0; header.tags_bytes as usize];
+        copy_out(arena.data(), first, header.tags_at(), &mut tags);
+        let is_wanted = header.namespace == namespace
+            && !header.is_tombstone()
+            && header.clock > namespaces::epoch(arena, namespace)
+            && !header.is_expired(arena.expiry_now_ms())
+            && key.starts_with(prefix);
+        if is_wanted {
+            found = Some(ScannedEntry { key, header, tags });
+        }
+    }
+    fence(Ordering::Acquire);
+    let is_current = arena.slot(slot).load(Ordering::Relaxed) == word.0
+        && arena.generation(location.segment).load(Ordering::Relaxed) == generation;
+    is_current.then_some(found)
+}

@@ -1,0 +1,473 @@
+//! The write: reserve, fill, publish, release. All of it under the lock of the key's shard, none of it over a
+//! system call: whoever finds no room unlocks, makes room and starts again.
+
+use crate::arena::Slot;
+use crate::clock;
+use crate::error::{Code, Result, StoreError};
+use crate::feed::{read_header, Change};
+use crate::index::{Index, Walk};
+use crate::layout::{shard_of, superblock, tag_of, Location, SlotWord, KEY_BYTES_MAX, TAGS_BYTES_MAX};
+use crate::record::{copy_out, equals, value_type, Header, Parts, RecordBuffer};
+use crate::store::Store;
+use crate::sync::{lock, Ordering};
+
+/// What orders two writes of a key. The fence is 0 until leases exist.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Version {
+    pub clock: u64,
+    pub origin: u64,
+}
+
+/// When a write is made at all.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Conditions {
+    pub if_version: Option<Version>,
+    pub if_absent: bool,
+    pub if_present: bool,
+}
+
+/// A value to store and how. Times are milliseconds, 0 = none.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct WriteRequest<'a> {
+    pub namespace: u32,
+    pub key: &'a [u8],
+    pub value_type: u8,
+    pub value: &'a [u8],
+    pub ttl_ms: u64,
+    pub idle_ms: u64,
+    /// Encoded tags: for each a length byte and its bytes.
+    pub tags: &'a [u8],
+    pub is_pinned: bool,
+    pub conditions: Conditions,
+}
+
+/// The answer of a conditional write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Written(Version),
+    Refused,
+}
+
+/// The answer of an increment.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Number {
+    Is(f64),
+    Absent,
+    NotInteger,
+}
+
+/// A record a slot leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Current {
+    pub slot: Slot,
+    pub location: Location,
+    pub header: Header,
+}
+
+/// What a commit finds under the lock, and what it is told to do.
+pub(crate) enum Decision {
+    Refuse,
+    Write { change: Change, keeps_clock: bool, keeps_run: bool },
+}
+
+pub(crate) const SET: Decision =
+    Decision::Write { change: Change::Set, keeps_clock: false, keeps_run: false };
+
+/// What was missing under the lock.
+pub(crate) enum Lack {
+    Chunk,
+    Segment,
+}
+
+/// Largest whole number a double counts without gaps.
+const INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
+
+impl Store {
+    /// Stores a value. `ERR_RAMCACHE_KEY`, `_VALUE`, `_CONFIG` for what exceeds a limit, `_FULL` without room.
+    pub fn set(&self, request: &WriteRequest, buffer: &mut RecordBuffer) -> Result<Outcome> {
+        self.check_request(request)?;
+        self.fit_payload((request.key.len() + request.value.len()) as u64);
+        let extents = self.build(request, buffer)?;
+        let hash = self.hasher.hash(request.namespace, request.key);
+        let conditions = request.conditions;
+        let origin = self.origin();
+        let written = self.commit(request.namespace, request.key, hash, buffer, |current, _| {
+            let holds = match current {
+                None => conditions.if_version.is_none() && !conditions.if_present,
+                Some(current) => {
+                    let version = Version { clock: current.header.clock, origin };
+                    !conditions.if_absent && conditions.if_version.is_none_or(|wanted| wanted == version)
+                }
+            };
+            if holds {
+                SET
+            } else {
+                Decision::Refuse
+            }
+        });
+        if !matches!(written, Ok(Some(_))) {
+            self.runs.give(&self.arena, &self.segments, &extents);
+        }
+        self.totals.sets.fetch_add(1, Ordering::Relaxed);
+        Ok(match written? {
+            Some(clock) => Outcome::Written(Version { clock, origin }),
+            None => Outcome::Refused,
+        })
+    }
+
+    /// Removes an entry; with `if_version` only that version of it. Whether one was removed.
+    pub fn delete(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        if_version: Option<Version>,
+        buffer: &mut RecordBuffer,
+    ) -> Result<bool> {
+        check_key(key)?;
+        buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
+        let hash = self.hasher.hash(namespace, key);
+        let origin = self.origin();
+        let written = self.commit(namespace, key, hash, buffer, |current, _| {
+            let holds = current.is_some_and(|current| {
+                let version = Version { clock: current.header.clock, origin };
+                if_version.is_none_or(|wanted| wanted == version)
+            });
+            if holds {
+                Decision::Write { change: Change::Delete, keeps_clock: false, keeps_run: false }
+            } else {
+                Decision::Refuse
+            }
+        })?;
+        if written.is_some() {
+            self.totals.deletes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(written.is_some())
+    }
+
+    /// A new lifetime from now on, or none when `ttl_ms` is 0; the value and its version stay. `idle` keeps a
+    /// sliding expiry as it is. Whether there was an entry.
+    pub fn touch(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        ttl_ms: u64,
+        idle: bool,
+        buffer: &mut RecordBuffer,
+    ) -> Result<bool> {
+        check_key(key)?;
+        let hash = self.hasher.hash(namespace, key);
+        let mut body = Vec::new();
+        let written = self.commit(namespace, key, hash, buffer, |current, buffer| {
+            let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
+            body.resize(header.inline_bytes() + header.tags_bytes as usize, 0);
+            let first = self.arena.record_word(*location).expect("inside its segment");
+            copy_out(self.arena.data(), first, header.value_at(), &mut body);
+            let (value, tags) = body.split_at(header.inline_bytes());
+            let expiry_clock = clock::tick(self.clock_word(), self.arena.wall_ms(), header.expiry_clock);
+            let lifetime = if idle { header.idle_ms as u64 } else { ttl_ms };
+            buffer.build(&Parts {
+                namespace,
+                key,
+                value_type: header.value_type,
+                value,
+                run_bytes: header.is_run().then_some(header.value_bytes),
+                is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
+                expires_at: if lifetime == 0 { 0 } else { clock::ms_of(expiry_clock) + lifetime },
+                expiry_clock,
+                idle_ms: if idle { header.idle_ms } else { 0 },
+                tags,
+                ..Parts::default()
+            });
+            Decision::Write { change: Change::Touch, keeps_clock: true, keeps_run: true }
+        })?;
+        Ok(written.is_some())
+    }
+
+    /// Adds to a stored whole number; a missing one is created as `init + by` when `init` is given. Its expiry stays.
+    pub fn increment(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        by: f64,
+        init: Option<f64>,
+        ttl_ms: u64,
+        buffer: &mut RecordBuffer,
+    ) -> Result<Number> {
+        check_key(key)?;
+        let hash = self.hasher.hash(namespace, key);
+        let mut answer = Number::Absent;
+        self.commit(namespace, key, hash, buffer, |current, buffer| {
+            let (old, expires_at) = match (current, init) {
+                (None, None) => {
+                    answer = Number::Absent;
+                    return Decision::Refuse;
+                }
+                (None, Some(init)) => (init, self.absolute(ttl_ms)),
+                (Some(current), _) => (self.number_at(current), current.header.expires_at),
+            };
+            let sum = old + by;
+            let is_whole = old.fract() == 0.0 && sum.abs() <= INTEGER_MAX;
+            if !is_whole {
+                answer = Number::NotInteger;
+                return Decision::Refuse;
+            }
+            answer = Number::Is(sum);
+            buffer.build(&Parts {
+                namespace,
+                key,
+                value_type: value_type::NUMBER,
+                value: &sum.to_le_bytes(),
+                expires_at,
+                ..Parts::default()
+            });
+            SET
+        })?;
+        if matches!(answer, Number::Is(_)) {
+            self.totals.sets.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(answer)
+    }
+
+    /// Removes every entry of a namespace at once: what is older than its new epoch is dead.
+    pub fn clear(&self, namespace: u32) -> Result<()> {
+        // Every writer is between two writes, so the counts can start again from nothing.
+        let _shards: Vec<_> = self.shards.iter().map(lock).collect();
+        self.ensure_open()?;
+        let epoch = clock::tick(self.clock_word(), self.arena.wall_ms(), 0);
+        let changes = self.arena.namespace_word(namespace, crate::layout::NAMESPACE_CHANGES);
+        changes.store(changes.load(Ordering::Relaxed) + 1, Ordering::Release);
+        // SYNC epoch.
+        self.arena.namespace_word(namespace, crate::layout::NAMESPACE_EPOCH).store(epoch, Ordering::Release);
+        let usage = &self.usage[namespace as usize];
+        self.entries.fetch_sub(usage.entries.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.payload_bytes.fetch_sub(usage.payload_bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        for (total, part) in self.charges.iter().zip(&usage.charges) {
+            total.fetch_sub(part.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.feed.push_clear(namespace, epoch);
+        Ok(())
+    }
+
+    /// Builds the record of a request; a large value is written to runs first, whose extents are returned.
+    pub(crate) fn build(
+        &self,
+        request: &WriteRequest,
+        buffer: &mut RecordBuffer,
+    ) -> Result<Vec<crate::segment::Extent>> {
+        let is_run = request.value.len() > self.inline_bytes_max();
+        let mut extents = Vec::new();
+        let mut extent_bytes = Vec::new();
+        if is_run {
+            let hash = self.hasher.hash(request.namespace, request.key);
+            let log_bytes = self.small.bytes() + self.main.bytes();
+            let mut drained_bytes = 0;
+            loop {
+                if let Some(found) = self.runs.store(&self.arena, &self.segments, request.value, hash, true) {
+                    extents = found;
+                    break;
+                }
+                self.make_room_for_run(&mut drained_bytes, log_bytes)?;
+            }
+            extent_bytes = extents.iter().flat_map(|extent| extent.bits().to_le_bytes()).collect();
+        }
+        let lifetime = if request.idle_ms != 0 { request.idle_ms } else { request.ttl_ms };
+        let is_relative = lifetime <= u32::MAX as u64;
+        buffer.build(&Parts {
+            namespace: request.namespace,
+            key: request.key,
+            value_type: request.value_type,
+            value: if is_run { &extent_bytes } else { request.value },
+            run_bytes: is_run.then_some(request.value.len() as u32),
+            is_pinned: request.is_pinned,
+            ttl_ms: if is_relative { lifetime } else { 0 },
+            expires_at: if is_relative { 0 } else { self.absolute(lifetime) },
+            idle_ms: request.idle_ms as u32,
+            tags: request.tags,
+            ..Parts::default()
+        });
+        Ok(extents)
+    }
+
+    pub(crate) fn check_request(&self, request: &WriteRequest) -> Result<()> {
+        check_key(request.key)?;
+        let limit = self.value_bytes_max();
+        if request.value.len() > limit {
+            let message = format!("value of {} bytes, the limit is {limit} bytes", request.value.len());
+            return Err(StoreError::new(Code::Value, message));
+        }
+        if request.tags.len() > TAGS_BYTES_MAX {
+            let message =
+                format!("tags of {} bytes, the limit is {TAGS_BYTES_MAX} bytes", request.tags.len());
+            return Err(StoreError::new(Code::Value, message));
+        }
+        if request.idle_ms > u32::MAX as u64 {
+            let message = format!("idle of {} ms, the limit is {} ms", request.idle_ms, u32::MAX);
+            return Err(StoreError::new(Code::Config, message));
+        }
+        Ok(())
+    }
+
+    /// One change of one key. `decide` sees the live record and builds what replaces it, or refuses; it may be called
+    /// more than once. The clock word of what was written, or `None` when refused.
+    pub(crate) fn commit(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        hash: u64,
+        buffer: &mut RecordBuffer,
+        mut decide: impl FnMut(Option<&Current>, &mut RecordBuffer) -> Decision,
+    ) -> Result<Option<u64>> {
+        let mut is_ghost = None;
+        loop {
+            let lack = {
+                let _shard = lock(&self.shards[shard_of(hash)]);
+                self.ensure_open()?;
+                let current = self.find(namespace, key, hash);
+                let live = current.filter(|current| self.is_live(&current.header));
+                let Decision::Write { change, keeps_clock, keeps_run } = decide(live.as_ref(), buffer) else {
+                    return Ok(None);
+                };
+                if !keeps_clock {
+                    let replaced = current.map_or(0, |current| current.header.clock);
+                    buffer.stamp(clock::tick(self.clock_word(), self.arena.wall_ms(), replaced));
+                } else {
+                    buffer.stamp(current.expect("what keeps a clock replaces a record").header.clock);
+                }
+                let is_ghost = current.is_none() && *is_ghost.get_or_insert_with(|| self.ghost.take(hash));
+                match self.publish(hash, current, live.is_some(), is_ghost, keeps_run, buffer) {
+                    Ok(location) => {
+                        self.feed.push(&self.arena, change, &[location]);
+                        let clock = buffer.header().clock;
+                        drop(_shard);
+                        self.pace();
+                        return Ok(Some(clock));
+                    }
+                    Err(lack) => lack,
+                }
+            };
+            self.supply(lack)?;
+        }
+    }
+
+    pub(crate) fn supply(&self, lack: Lack) -> Result<()> {
+        match lack {
+            Lack::Segment => self.make_room(1),
+            Lack::Chunk if lock(&self.index.chunks).free_count() > 0 || self.allocate_chunks() => Ok(()),
+            Lack::Chunk => Err(StoreError::new(Code::Full, "no shared memory left for the index")),
+        }
+    }
+
+    /// Appends the record in `buffer` and publishes it in place of `current`. Under the shard lock.
+    pub(crate) fn publish(
+        &self,
+        hash: u64,
+        current: Option<Current>,
+        is_live: bool,
+        is_ghost: bool,
+        keeps_run: bool,
+        buffer: &RecordBuffer,
+    ) -> std::result::Result<Location, Lack> {
+        let policy = self.policy();
+        let (queue, access) = match current {
+            Some(current) if is_live => {
+                let was_in = self.queue_of(current.location);
+                let access = self.arena.access_byte(current.slot).load(Ordering::Relaxed) & 3;
+                policy.queue_for_overwrite(was_in, access)
+            }
+            _ => (policy.queue_for_new(is_ghost), 0),
+        };
+        let slot = match current {
+            Some(current) => current.slot,
+            None => {
+                let bucket = Index::bucket_of(&self.arena, hash);
+                self.index.vacancy(&self.arena, bucket).ok_or(Lack::Chunk)?
+            }
+        };
+        let log = self.log(queue);
+        let location = log.append(&self.arena, &self.segments, buffer.bytes(), false).ok_or(Lack::Segment)?;
+        let header = buffer.header();
+        self.arena.access_byte(slot).store(access, Ordering::Relaxed);
+        let word = SlotWord::entry(tag_of(hash), location, header.is_special());
+        // SYNC publish: the record is complete; meets the acquire load of the slot.
+        self.arena.slot(slot).store(word.0, Ordering::Release);
+        if let Some(current) = current {
+            self.release(&current, keeps_run);
+        }
+        self.account_enter(queue, &header);
+        Ok(location)
+    }
+
+    /// Accounts for a record no slot leads to any more, and gives its runs back.
+    fn release(&self, current: &Current, keeps_run: bool) {
+        let header = &current.header;
+        if !header.is_tombstone() && self.is_counted(header) && header.is_expired(self.arena.expiry_now_ms())
+        {
+            self.totals.expired.fetch_add(1, Ordering::Relaxed);
+        }
+        self.account_leave(self.queue_of(current.location), header);
+        if !keeps_run && header.is_run() {
+            let extents = self.extents_of(header, current.location);
+            self.runs.give(&self.arena, &self.segments, &extents);
+        }
+    }
+
+    /// The record of a key, dead or alive. Under the shard lock.
+    pub(crate) fn find(&self, namespace: u32, key: &[u8], hash: u64) -> Option<Current> {
+        let tag = tag_of(hash);
+        for (slot, word) in Walk::new(&self.arena, Index::bucket_of(&self.arena, hash)) {
+            if word.tag() != tag {
+                continue;
+            }
+            let location = word.location();
+            let header = read_header(&self.arena, location).expect("a published slot leads to a record");
+            let first = self.arena.record_word(location).expect("inside its segment");
+            let is_same = header.key_bytes as usize == key.len()
+                && header.namespace == namespace
+                && equals(self.arena.data(), first, header.key_at as usize, key);
+            if is_same {
+                return Some(Current { slot, location, header });
+            }
+        }
+        None
+    }
+
+    fn number_at(&self, current: &Current) -> f64 {
+        if current.header.value_type != value_type::NUMBER || current.header.value_bytes != 8 {
+            return f64::NAN;
+        }
+        let mut bytes = [0; 8];
+        let first = self.arena.record_word(current.location).expect("inside its segment");
+        copy_out(self.arena.data(), first, current.header.value_at(), &mut bytes);
+        f64::from_le_bytes(bytes)
+    }
+
+    fn absolute(&self, ttl_ms: u64) -> u64 {
+        if ttl_ms == 0 {
+            0
+        } else {
+            self.arena.expiry_now_ms() + ttl_ms
+        }
+    }
+
+    pub(crate) fn clock_word(&self) -> &crate::sync::AtomicU64 {
+        self.arena.superblock(superblock::CLOCK)
+    }
+
+    pub fn origin(&self) -> u64 {
+        self.arena.superblock(superblock::ORIGIN).load(Ordering::Relaxed)
+    }
+}
+
+/// Keys have 1 to 4,096 bytes.
+pub fn check_key(key: &[u8]) -> Result<()> {
+    if key.is_empty() {
+        return Err(StoreError::new(Code::Key, "key of 0 bytes, the shortest has 1"));
+    }
+    if key.len() > KEY_BYTES_MAX {
+        return Err(StoreError::new(
+            Code::Key,
+            format!("key of {} bytes, the limit is {KEY_BYTES_MAX} bytes", key.len()),
+        ));
+    }
+    Ok(())
+}

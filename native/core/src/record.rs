@@ -1,0 +1,409 @@
+//! One stored entry: header, key, value, tags; the same bytes in every local tier.
+//!
+//! ```text
+//! 0   u64  clock word of the value
+//! 8   u32  bits 0..7 flags | 8..11 value type | 12..19 key bytes - 1 | 20..31 value bytes
+//! 12  by flag, in this order:
+//!     LONG       u32 value bytes, u32 key bytes (the short fields above are then 0)
+//!     EXPIRY     u32 milliseconds after the clock word's
+//!     NAMESPACE  u32 namespace id
+//!     RUN        u32 extents: the value lies in runs, its place here holds u64 extents
+//!     EXT        u32 further flags, then by flag:
+//!                EXPIRY_AT u64 ms since 1970 | EXPIRY_CLOCK u64 | IDLE u32 ms | TAGS u32 bytes
+//! ..  key, value (or extents), tags (each: u8 length, bytes), padding to 8
+//! ```
+//!
+//! A record is written whole before it is published and never changed in place. Bytes in shared memory are hostile
+//! to a reader: every length is checked against the segment before it is believed.
+
+use crate::arena::Words;
+use crate::layout::{KEY_BYTES_MAX, TAGS_BYTES_MAX, VALUE_BYTES_MAX, WORD_BYTES};
+use crate::sync::Ordering;
+
+pub const FLAG_LONG: u32 = 1;
+pub const FLAG_EXPIRY: u32 = 2;
+pub const FLAG_NAMESPACE: u32 = 4;
+pub const FLAG_RUN: u32 = 8;
+pub const FLAG_TOMBSTONE: u32 = 16;
+pub const FLAG_EXT: u32 = 32;
+/// Never evicted: what other records need in order to be decoded.
+pub const FLAG_PINNED: u32 = 64;
+const FLAGS_KNOWN: u32 = 127;
+
+pub const EXT_EXPIRY_AT: u32 = 1;
+pub const EXT_EXPIRY_CLOCK: u32 = 2;
+pub const EXT_IDLE: u32 = 4;
+pub const EXT_TAGS: u32 = 8;
+const EXT_KNOWN: u32 = 15;
+
+pub const HEADER_BYTES_MIN: usize = 12;
+const SHORT_KEY_BYTES_MAX: usize = 256;
+const SHORT_VALUE_BYTES_MAX: usize = 4095;
+/// A value is cut into at most this many extents.
+pub const EXTENTS_MAX: usize = 160;
+
+/// Value types: what the bytes of a value are. Nothing is guessed from content.
+pub mod value_type {
+    pub const NONE: u8 = 0;
+    /// Every byte below 128.
+    pub const ASCII: u8 = 1;
+    pub const UTF8: u8 = 2;
+    /// A little-endian double.
+    pub const NUMBER: u8 = 3;
+}
+
+/// A decoded header. Lengths have been checked against the limits, not against the segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    pub clock: u64,
+    pub flags: u32,
+    pub value_type: u8,
+    pub key_bytes: u32,
+    /// Bytes of the value, wherever it lies.
+    pub value_bytes: u32,
+    pub namespace: u32,
+    /// Extents of the value when it lies in runs, else 0.
+    pub extents: u32,
+    /// Milliseconds since 1970; 0 = never.
+    pub expires_at: u64,
+    /// Clock word of the expiry when it was set apart from the value, else the value's.
+    pub expiry_clock: u64,
+    /// Sliding expiry in milliseconds; 0 = none.
+    pub idle_ms: u32,
+    pub tags_bytes: u32,
+    /// Where the key begins, in bytes from the record's start.
+    pub key_at: u32,
+}
+
+impl Header {
+    pub fn is_tombstone(&self) -> bool {
+        self.flags & FLAG_TOMBSTONE != 0
+    }
+    pub fn is_run(&self) -> bool {
+        self.flags & FLAG_RUN != 0
+    }
+    /// Whether a slot of this record carries the special bit.
+    pub fn is_special(&self) -> bool {
+        self.flags & (FLAG_TOMBSTONE | FLAG_RUN) != 0 || self.idle_ms != 0 || self.tags_bytes != 0
+    }
+    #[inline]
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_at != 0 && self.expires_at <= now_ms
+    }
+    /// Where the value or its extents begin, in bytes from the record's start.
+    #[inline]
+    pub fn value_at(&self) -> usize {
+        (self.key_at + self.key_bytes) as usize
+    }
+    /// Bytes the value takes in the record itself.
+    #[inline]
+    pub fn inline_bytes(&self) -> usize {
+        if self.is_run() {
+            self.extents as usize * 8
+        } else {
+            self.value_bytes as usize
+        }
+    }
+    pub fn tags_at(&self) -> usize {
+        self.value_at() + self.inline_bytes()
+    }
+    #[inline]
+    pub fn record_words(&self) -> usize {
+        (self.tags_at() + self.tags_bytes as usize).div_ceil(WORD_BYTES)
+    }
+    /// Key and value: what a user would call the size.
+    #[inline]
+    pub fn payload_bytes(&self) -> u64 {
+        self.key_bytes as u64 + self.value_bytes as u64
+    }
+
+    /// Reads a header through `load`, which gives word `i` of the record or `None` past the segment's end.
+    /// `None` when the bytes are not those of a record.
+    #[inline]
+    pub fn parse(load: impl Fn(usize) -> Option<u64>) -> Option<Header> {
+        let clock = load(0)?;
+        let second = load(1)?;
+        let meta = second as u32;
+        let flags = meta & 0xff;
+        let mut header = Header {
+            clock,
+            flags,
+            value_type: (meta >> 8 & 15) as u8,
+            key_bytes: (meta >> 12 & 0xff) + 1,
+            value_bytes: meta >> 20,
+            expiry_clock: clock,
+            key_at: HEADER_BYTES_MIN as u32,
+            ..Header::default()
+        };
+        if flags != 0 {
+            header.parse_optional(load)?;
+        }
+        Some(header)
+    }
+
+    fn parse_optional(&mut self, load: impl Fn(usize) -> Option<u64>) -> Option<()> {
+        let flags = self.flags;
+        if flags & !FLAGS_KNOWN != 0 {
+            return None;
+        }
+        let mut at = HEADER_BYTES_MIN;
+        let mut take = |bytes: usize| -> Option<u64> {
+            let low = load(at / 8)? >> (at % 8 * 8) & 0xffff_ffff;
+            at += 4;
+            if bytes == 4 {
+                return Some(low);
+            }
+            let high = load(at / 8)? >> (at % 8 * 8) & 0xffff_ffff;
+            at += 4;
+            Some(high << 32 | low)
+        };
+        if flags & FLAG_LONG != 0 {
+            self.value_bytes = take(4)? as u32;
+            self.key_bytes = take(4)? as u32;
+        }
+        if flags & FLAG_EXPIRY != 0 {
+            self.expires_at = crate::clock::ms_of(self.clock) + take(4)?;
+        }
+        if flags & FLAG_NAMESPACE != 0 {
+            self.namespace = take(4)? as u32;
+        }
+        if flags & FLAG_RUN != 0 {
+            self.extents = take(4)? as u32;
+        }
+        if flags & FLAG_EXT != 0 {
+            let ext = take(4)? as u32;
+            if ext & !EXT_KNOWN != 0 {
+                return None;
+            }
+            if ext & EXT_EXPIRY_AT != 0 {
+                self.expires_at = take(8)?;
+            }
+            if ext & EXT_EXPIRY_CLOCK != 0 {
+                self.expiry_clock = take(8)?;
+            }
+            if ext & EXT_IDLE != 0 {
+                self.idle_ms = take(4)? as u32;
+            }
+            if ext & EXT_TAGS != 0 {
+                self.tags_bytes = take(4)? as u32;
+            }
+        }
+        self.key_at = at as u32;
+        let is_sane = (1..=KEY_BYTES_MAX as u32).contains(&self.key_bytes)
+            && self.value_bytes as usize <= VALUE_BYTES_MAX
+            && self.extents as usize <= EXTENTS_MAX
+            && self.tags_bytes as usize <= TAGS_BYTES_MAX
+            && (self.namespace as usize) < crate::layout::NAMESPACES_MAX;
+        is_sane.then_some(())
+    }
+}
+
+/// What a record is made of, before its clock word is known.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Parts<'a> {
+    pub namespace: u32,
+    pub key: &'a [u8],
+    pub value_type: u8,
+    /// The value, or its extents when `run_bytes` is set.
+    pub value: &'a [u8],
+    /// Length of a value that lies in runs.
+    pub run_bytes: Option<u32>,
+    pub is_tombstone: bool,
+    pub is_pinned: bool,
+    /// Lifetime from the clock word on; 0 = none.
+    pub ttl_ms: u64,
+    /// Absolute expiry, set apart from the value at `expiry_clock`; both 0 = none.
+    pub expires_at: u64,
+    pub expiry_clock: u64,
+    pub idle_ms: u32,
+    /// Encoded tags.
+    pub tags: &'a [u8],
+}
+
+/// A record under construction, padded to whole words. Reused between writes.
+#[derive(Default)]
+pub struct RecordBuffer {
+    bytes: Vec<u8>,
+}
+
+impl RecordBuffer {
+    /// Builds the record with a clock word of 0; [`Self::stamp`] sets it under the lock.
+    pub fn build(&mut self, parts: &Parts) {
+        let is_run = parts.run_bytes.is_some();
+        let value_bytes = parts.run_bytes.map_or(parts.value.len(), |bytes| bytes as usize);
+        let is_long = parts.key.len() > SHORT_KEY_BYTES_MAX || value_bytes > SHORT_VALUE_BYTES_MAX;
+        let is_ttl_short = parts.ttl_ms != 0 && parts.ttl_ms <= u32::MAX as u64;
+        let mut ext = 0;
+        ext |= EXT_EXPIRY_AT * (parts.expires_at != 0) as u32;
+        ext |= EXT_EXPIRY_CLOCK * (parts.expiry_clock != 0) as u32;
+        ext |= EXT_IDLE * (parts.idle_ms != 0) as u32;
+        ext |= EXT_TAGS * !parts.tags.is_empty() as u32;
+        let mut flags = 0;
+        flags |= FLAG_LONG * is_long as u32;
+        flags |= FLAG_EXPIRY * is_ttl_short as u32;
+        flags |= FLAG_NAMESPACE * (parts.namespace != 0) as u32;
+        flags |= FLAG_RUN * is_run as u32;
+        flags |= FLAG_TOMBSTONE * parts.is_tombstone as u32;
+        flags |= FLAG_EXT * (ext != 0) as u32;
+        flags |= FLAG_PINNED * parts.is_pinned as u32;
+        let mut meta = flags | (parts.value_type as u32) << 8;
+        if !is_long {
+            meta |= (parts.key.len() as u32 - 1) << 12 | (value_bytes as u32) << 20;
+        }
+
+        let out = &mut self.bytes;
+        out.clear();
+        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&meta.to_le_bytes());
+        if is_long {
+            out.extend_from_slice(&(value_bytes as u32).to_le_bytes());
+            out.extend_from_slice(&(parts.key.len() as u32).to_le_bytes());
+        }
+        if is_ttl_short {
+            out.extend_from_slice(&(parts.ttl_ms as u32).to_le_bytes());
+        }
+        if parts.namespace != 0 {
+            out.extend_from_slice(&parts.namespace.to_le_bytes());
+        }
+        if is_run {
+            out.extend_from_slice(&(parts.value.len() as u32 / 8).to_le_bytes());
+        }
+        if ext != 0 {
+            out.extend_from_slice(&ext.to_le_bytes());
+            if parts.expires_at != 0 {
+                out.extend_from_slice(&parts.expires_at.to_le_bytes());
+            }
+            if parts.expiry_clock != 0 {
+                out.extend_from_slice(&parts.expiry_clock.to_le_bytes());
+            }
+            if parts.idle_ms != 0 {
+                out.extend_from_slice(&parts.idle_ms.to_le_bytes());
+            }
+            if !parts.tags.is_empty() {
+                out.extend_from_slice(&(parts.tags.len() as u32).to_le_bytes());
+            }
+        }
+        out.extend_from_slice(parts.key);
+        out.extend_from_slice(parts.value);
+        out.extend_from_slice(parts.tags);
+        out.resize(out.len().next_multiple_of(WORD_BYTES), 0);
+    }
+
+    pub fn stamp(&mut self, clock: u64) {
+        self.bytes[..8].copy_from_slice(&clock.to_le_bytes());
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn words(&self) -> usize {
+        self.bytes.len() / WORD_BYTES
+    }
+
+    pub fn header(&self) -> Header {
+        Header::parse(|word| word_of(&self.bytes, word)).expect("a record just built is a record")
+    }
+}
+
+/// Word `index` of a byte string, or `None` past its end.
+pub fn word_of(bytes: &[u8], index: usize) -> Option<u64> {
+    let word = bytes.get(index * WORD_BYTES..(index + 1) * WORD_BYTES)?;
+    Some(u64::from_le_bytes(word.try_into().expect("eight bytes")))
+}
+
+/// Writes whole words by relaxed atomic stores. `bytes` is padded to words by the caller or here with zeros.
+pub fn copy_in(words: &Words, at_word: usize, bytes: &[u8]) {
+    let mut chunks = bytes.chunks_exact(WORD_BYTES);
+    let mut word = at_word;
+    for chunk in chunks.by_ref() {
+        words.word(word).store(u64::from_le_bytes(chunk.try_into().expect("eight bytes")), Ordering::Relaxed);
+        word += 1;
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let mut last = [0; WORD_BYTES];
+        last[..rest.len()].copy_from_slice(rest);
+        words.word(word).store(u64::from_le_bytes(last), Ordering::Relaxed);
+    }
+}
+
+/// Reads `out.len()` bytes from any byte offset by relaxed atomic loads. What it reads may be torn: the caller
+/// validates afterwards. The words that hold the range must lie inside the mapping.
+#[inline]
+pub fn copy_out(words: &Words, at_word: usize, byte: usize, out: &mut [u8]) {
+    let mut word = at_word + byte / WORD_BYTES;
+    let shift = (byte % WORD_BYTES * 8) as u32;
+    let mut chunks = out.chunks_exact_mut(WORD_BYTES);
+    if shift == 0 {
+        for chunk in chunks.by_ref() {
+            chunk.copy_from_slice(&words.word(word).load(Ordering::Relaxed).to_le_bytes());
+            word += 1;
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            rest.copy_from_slice(&words.word(word).load(Ordering::Relaxed).to_le_bytes()[..rest.len()]);
+        }
+        return;
+    }
+    if chunks.len() == 0 && chunks.into_remainder().is_empty() {
+        return;
+    }
+    let mut low = words.word(word).load(Ordering::Relaxed);
+    let mut chunks = out.chunks_exact_mut(WORD_BYTES);
+    for chunk in chunks.by_ref() {
+        word += 1;
+        let high = words.word(word).load(Ordering::Relaxed);
+        chunk.copy_from_slice(&(low >> shift | high << (64 - shift)).to_le_bytes());
+        low = high;
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        let mut last = low >> shift;
+        if rest.len() * 8 > 64 - shift as usize {
+            last |= words.word(word + 1).load(Ordering::Relaxed) << (64 - shift);
+        }
+        rest.copy_from_slice(&last.to_le_bytes()[..rest.len()]);
+    }
+}
+
+/// Whether the bytes from any byte offset equal `expected`, by relaxed atomic loads.
+#[inline]
+pub fn equals(words: &Words, at_word: usize, byte: usize, expected: &[u8]) -> bool {
+    let mut word = at_word + byte / WORD_BYTES;
+    let shift = (byte % WORD_BYTES * 8) as u32;
+    let mut low = words.word(word).load(Ordering::Relaxed);
+    let mut chunks = expected.chunks_exact(WORD_BYTES);
+    for chunk in chunks.by_ref() {
+        let found = if shift == 0 {
+            let found = low;
+            // The next word may lie past the record; it is loaded only when something of the key is in it.
+            word += 1;
+            found
+        } else {
+            word += 1;
+            let high = words.word(word).load(Ordering::Relaxed);
+            let found = low >> shift | high << (64 - shift);
+            low = high;
+            found
+        };
+        if found != u64::from_le_bytes(chunk.try_into().expect("eight bytes")) {
+            return false;
+        }
+        if shift == 0 && word * WORD_BYTES < at_word * WORD_BYTES + byte + expected.len() {
+            low = words.word(word).load(Ordering::Relaxed);
+        }
+    }
+    let rest = chunks.remainder();
+    if rest.is_empty() {
+        return true;
+    }
+    let mut found = low >> shift;
+    if shift != 0 && rest.len() * 8 > 64 - shift as usize {
+        found |= words.word(word + 1).load(Ordering::Relaxed) << (64 - shift);
+    }
+    let mut wanted = [0; WORD_BYTES];
+    wanted[..rest.len()].copy_from_slice(rest);
+    let mask = u64::MAX >> (64 - rest.len() * 8);
+    found & mask == u64::from_le_bytes(wanted)
+}

@@ -1,0 +1,115 @@
+//! A log: segments in the order they were filled, one appender at the head, one drain at the tail.
+
+use super::{release_fence, Kind, Segments};
+use crate::arena::Arena;
+use crate::layout::{Location, WORD_BYTES};
+use crate::record;
+use crate::sync::{lock, Mutex, Ordering};
+use std::collections::VecDeque;
+
+struct State {
+    /// Segment and the words used in it, oldest first; the last one is open.
+    segments: VecDeque<(u32, u32)>,
+    /// Words of the oldest segment that have been drained.
+    drained: u32,
+    /// Words between the drain and the head.
+    words: u64,
+}
+
+/// One of the two logs of the store.
+pub struct Log {
+    /// LOCK: log.
+    state: Mutex<State>,
+    kind: Kind,
+}
+
+/// What lies at the tail of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Front {
+    Record(Location),
+    /// A sealed segment with nothing left in it, taken out of the log: to be retired.
+    Drained(u32),
+    Empty,
+}
+
+impl Log {
+    pub fn new(kind: Kind) -> Log {
+        Log { state: Mutex::new(State { segments: VecDeque::new(), drained: 0, words: 0 }), kind }
+    }
+
+    /// Writes a record at the head. `None` when a segment is needed and none is ready.
+    /// The record is reachable only once its slot is published.
+    pub fn append(
+        &self,
+        arena: &Arena,
+        segments: &Segments,
+        bytes: &[u8],
+        for_drain: bool,
+    ) -> Option<Location> {
+        let words = bytes.len().div_ceil(WORD_BYTES) as u32;
+        assert!(words as usize <= arena.segment_words(), "a record of {words} words does not fit a segment");
+        let mut state = lock(&self.state);
+        let has_room = match state.segments.back() {
+            Some((_, used)) => *used + words <= arena.segment_words() as u32,
+            None => false,
+        };
+        if !has_room {
+            let segment = segments.take(arena, self.kind, for_drain)?;
+            state.segments.push_back((segment, 0));
+        }
+        let (segment, offset) = {
+            let open = state.segments.back_mut().expect("a segment was just opened");
+            let offset = open.1;
+            open.1 += words;
+            (open.0, offset)
+        };
+        state.words += words as u64;
+        let location = Location::new(segment, arena.generation(segment).load(Ordering::Relaxed), offset);
+        release_fence();
+        let first = arena.record_word(location).expect("inside its segment");
+        record::copy_in(arena.data(), first, bytes);
+        // What takeover and `check` walk: kind and used words.
+        arena
+            .segment_state(segment)
+            .store((self.kind as u64) << 32 | (offset + words) as u64, Ordering::Release);
+        Some(location)
+    }
+
+    /// What the drain meets next.
+    pub fn front(&self, arena: &Arena) -> Front {
+        let mut state = lock(&self.state);
+        let Some((segment, used)) = state.segments.front().copied() else { return Front::Empty };
+        if state.drained < used {
+            let location =
+                Location::new(segment, arena.generation(segment).load(Ordering::Relaxed), state.drained);
+            return Front::Record(location);
+        }
+        // The open segment stays: its free rest is where the next record goes.
+        if state.segments.len() == 1 {
+            return Front::Empty;
+        }
+        state.segments.pop_front();
+        state.drained = 0;
+        Front::Drained(segment)
+    }
+
+    /// Steps over the record at the front.
+    pub fn advance(&self, words: u32) {
+        let mut state = lock(&self.state);
+        state.drained += words;
+        state.words -= words as u64;
+        let used = state.segments.front().expect("a record was at the front").1;
+        assert!(state.drained <= used, "the drain has left its segment");
+    }
+
+    /// Segments with their used words, oldest first, and the drained words of the oldest.
+    pub fn segments(&self) -> (Vec<(u32, u32)>, u32) {
+        let state = lock(&self.state);
+        (state.segments.iter().copied().collect(), state.drained)
+    }
+
+    /// Bytes not drained yet, dead records included.
+    pub fn bytes(&self) -> u64 {
+        lock(&self.state).words * WORD_BYTES as u64
+    }
+}

@@ -1,0 +1,186 @@
+//! Segments: fixed stretches of the arena, each filled by one appender or cut into runs, freed as a whole.
+//!
+//! ```text
+//! unallocated -> ready -> log (open -> sealed) -> ready      generation + 1 on the way back
+//!                      -> runs                 -> ready
+//!                ready -> unallocated                        memory given back, a second later
+//! ```
+//!
+//! There is no way from sealed back to open: a published offset is never written twice within a generation.
+
+mod log;
+mod runs;
+
+pub use log::{Front, Log};
+pub use runs::{copy_run, Extent, Runs};
+
+use crate::arena::Arena;
+use crate::layout::WORD_BYTES;
+use crate::sync::{fence, lock, Mutex, Ordering};
+
+/// What a segment holds, as written in the segment table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Free = 0,
+    Small = 1,
+    Main = 2,
+    Runs = 3,
+}
+
+/// Segments only a drain may take: the survivors of two half-drained segments fit in them.
+pub const RESERVE: usize = 2;
+/// Ready segments below which writers help to drain.
+pub const READY_LOW: usize = 3;
+
+struct Pool {
+    /// Allocated segments that nobody uses.
+    ready: Vec<u32>,
+    /// Segments whose memory has been given back, or is about to be.
+    unallocated: Vec<u32>,
+    /// Ids at and above this have never been used.
+    fresh: u32,
+    in_use: usize,
+    /// Segments the budget allows, ready ones included.
+    limit: usize,
+}
+
+/// The owner's table of segments.
+pub struct Segments {
+    /// LOCK: segments.
+    pool: Mutex<Pool>,
+    kinds: Vec<crate::sync::AtomicU8>,
+    total: usize,
+}
+
+impl Segments {
+    pub fn new(total: usize, limit: usize) -> Segments {
+        let pool = Pool { ready: Vec::new(), unallocated: Vec::new(), fresh: 0, in_use: 0, limit };
+        let kinds = (0..total).map(|_| crate::sync::AtomicU8::new(0)).collect();
+        Segments { pool: Mutex::new(pool), kinds, total }
+    }
+
+    /// Takes a ready segment. `None` when there is none, or only those that drains need.
+    pub fn take(&self, arena: &Arena, kind: Kind, for_drain: bool) -> Option<u32> {
+        let mut pool = lock(&self.pool);
+        if pool.ready.len() <= if for_drain { 0 } else { RESERVE } {
+            return None;
+        }
+        let segment = pool.ready.pop()?;
+        pool.in_use += 1;
+        self.kinds[segment as usize].store(kind as u8, Ordering::Relaxed);
+        arena.segment_state(segment).store((kind as u64) << 32, Ordering::Relaxed);
+        Some(segment)
+    }
+
+    /// Gives an empty segment back. Every slot that pointed into it has been cleared.
+    pub fn retire(&self, arena: &Arena, segment: u32) {
+        // SYNC recycle: the generation changes before any byte of the next life is written. The fence that orders
+        // the two stands in the appender, in the thread that writes those bytes (`release_fence`).
+        let generation = arena.generation(segment);
+        let next = (generation.load(Ordering::Relaxed) + 1) & u32::MAX as u64;
+        generation.store(next, Ordering::Relaxed);
+        release_fence();
+        arena.segment_state(segment).store(Kind::Free as u64, Ordering::Relaxed);
+        self.kinds[segment as usize].store(Kind::Free as u8, Ordering::Relaxed);
+        let mut pool = lock(&self.pool);
+        pool.in_use -= 1;
+        pool.ready.push(segment);
+    }
+
+    pub fn kind(&self, segment: u32) -> Kind {
+        match self.kinds[segment as usize].load(Ordering::Relaxed) {
+            1 => Kind::Small,
+            2 => Kind::Main,
+            3 => Kind::Runs,
+            _ => Kind::Free,
+        }
+    }
+
+    /// Allocates one more segment within the limit. False when the limit or the memory does not allow it.
+    pub fn grow(&self, arena: &Arena) -> Growth {
+        let segment = {
+            let mut pool = lock(&self.pool);
+            if pool.in_use + pool.ready.len() >= pool.limit {
+                return Growth::AtLimit;
+            }
+            if let Some(segment) = pool.unallocated.pop() {
+                segment
+            } else if (pool.fresh as usize) < self.total {
+                pool.fresh += 1;
+                pool.fresh - 1
+            } else {
+                return Growth::AtLimit;
+            }
+        };
+        let bytes = arena.segment_words() * WORD_BYTES;
+        let allocated = arena.data().allocate(arena.geometry().segment_word(segment) * WORD_BYTES, bytes);
+        let mut pool = lock(&self.pool);
+        if allocated {
+            pool.ready.push(segment);
+            Growth::Grown
+        } else {
+            pool.unallocated.push(segment);
+            Growth::NoMemory
+        }
+    }
+
+    /// Ready segments beyond the limit, taken out; their memory may be punched once readers have had time to leave.
+    pub fn take_surplus(&self) -> Vec<u32> {
+        let mut pool = lock(&self.pool);
+        let surplus = (pool.in_use + pool.ready.len()).saturating_sub(pool.limit).min(pool.ready.len());
+        let keep = pool.ready.len() - surplus;
+        pool.ready.split_off(keep)
+    }
+
+    pub fn punch(&self, arena: &Arena, segments: Vec<u32>) {
+        let bytes = arena.segment_words() * WORD_BYTES;
+        for segment in &segments {
+            arena.data().punch(arena.geometry().segment_word(*segment) * WORD_BYTES, bytes);
+        }
+        lock(&self.pool).unallocated.extend(segments);
+    }
+
+    pub fn set_limit(&self, limit: usize) {
+        lock(&self.pool).limit = limit.min(self.total);
+    }
+
+    pub fn limit(&self) -> usize {
+        lock(&self.pool).limit
+    }
+
+    pub fn ready_count(&self) -> usize {
+        lock(&self.pool).ready.len()
+    }
+
+    /// Ready segments, and those in use.
+    pub fn counts(&self) -> (usize, usize) {
+        let pool = lock(&self.pool);
+        (pool.ready.len(), pool.in_use)
+    }
+
+    /// Ready ones and ones the limit still allows: how much room there is without draining.
+    pub fn available(&self) -> usize {
+        let pool = lock(&self.pool);
+        pool.limit.saturating_sub(pool.in_use)
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        let pool = lock(&self.pool);
+        self.kinds.len() + (pool.ready.capacity() + pool.unallocated.capacity()) * 4
+    }
+}
+
+/// Outcome of [`Segments::grow`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Growth {
+    Grown,
+    AtLimit,
+    NoMemory,
+}
+
+/// Orders what was unpublished before the bytes that are written next. SYNC recycle: meets the acquire fence of a
+/// reader between its copy and its second look at slot and generation.
+#[inline]
+pub fn release_fence() {
+    fence(Ordering::Release);
+}

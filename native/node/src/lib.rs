@@ -1,0 +1,13 @@
+//! The Node-API binding of ramcache-core, as thin as it can be.
+//!
+//! Opening, statistics and everything else that is rare goes through `#[napi]`. What is called for every read and
+//! write is a raw callback bound to its namespace ([`space`]): a key comes in as the only argument, a string goes out
+//! as a string, everything else passes through a scratch buffer that JavaScript owns. `docs/decisions/` has the costs
+//! that led to this.
+
+mod call_cost;
+mod cold;
+mod raw;
+mod read;
+mod space;
+mod write;

@@ -1,0 +1,249 @@
+//! Hot reads. A string or a number is returned as it is, a miss is `undefined`; of anything else the bytes are left
+//! in the scratch buffer and their count is returned inside the control words' type, or a Buffer when they do not fit.
+
+use crate::raw::{self, Value};
+use crate::space::{closed, control, space_of, Space, Target};
+use napi::sys;
+use ramcache_core::clock;
+use ramcache_core::layout::counters;
+use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing};
+use ramcache_core::ops::{read_group, ScanCursor};
+use ramcache_core::record::{value_type, Header};
+use ramcache_core::stats::SAMPLE_EVERY;
+use std::time::Instant;
+
+/// Value types are below this; the count of scratch bytes is returned above it, so that one number says both.
+const TYPE_BASE: f64 = 16.0;
+/// Control word 0 of a result that is a plain number.
+const PLAIN: f64 = 0.0;
+
+/// The scratch buffer, or a Buffer for what does not fit.
+struct IntoScratch<'a> {
+    env: sys::napi_env,
+    scratch: &'a mut [u8],
+    large: Option<(Value, *mut u8, usize)>,
+}
+
+impl Destination for IntoScratch<'_> {
+    #[inline]
+    fn value(&mut self, header: &Header) -> Option<&mut [u8]> {
+        let bytes = header.value_bytes as usize;
+        if bytes <= self.scratch.len() {
+            self.large = None;
+            return Some(&mut self.scratch[..bytes]);
+        }
+        if self.large.is_none_or(|(_, _, room)| room != bytes) {
+            let (value, data) = raw::buffer(self.env, bytes)?;
+            self.large = Some((value, data, bytes));
+        }
+        let (_, data, _) = self.large?;
+        // SAFETY: a Buffer of `bytes` bytes made above, reachable through the callback's handle scope.
+        Some(unsafe { std::slice::from_raw_parts_mut(data, bytes) })
+    }
+}
+
+pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        space.calls += 1;
+        let started = space.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
+        let length = space.take_key(env, key)?;
+        let scratch = space.scratch;
+        let mut destination = IntoScratch { env, scratch: scratch.bytes(), large: None };
+        let found = lookup(space, length, &mut destination)?;
+        if let (Some(started), Some(counters), Some(arena)) = (started, space.counters, space.arena()) {
+            counters.record_ns(arena, counters::GET_HISTOGRAM, started.elapsed().as_nanos() as u64);
+        }
+        let Some(header) = found else { return Ok(raw::undefined(env)) };
+        let bytes = header.value_bytes as usize;
+        Ok(match (header.value_type, destination.large) {
+            (value_type::ASCII, None) => raw::latin1(env, &destination.scratch[..bytes]),
+            (value_type::UTF8, None) => raw::utf8(env, &destination.scratch[..bytes]),
+            (value_type::NUMBER, None) if bytes == 8 => {
+                scratch.set_control(control::TYPE, PLAIN);
+                let number = destination.scratch[..8].try_into().expect("eight bytes");
+                raw::double(env, f64::from_le_bytes(number))
+            }
+            (kind, None) => {
+                scratch.set_control(control::TYPE, TYPE_BASE + kind as f64);
+                raw::uint32(env, bytes as u32)
+            }
+            (kind, Some((value, _, _))) => {
+                scratch.set_control(control::TYPE, TYPE_BASE + kind as f64);
+                value
+            }
+        })
+    })
+}
+
+/// Looks up the key in `space.key`, counts, and extends a sliding expiry that is a quarter through.
+#[inline]
+fn lookup<D: Destination>(
+    space: &mut Space,
+    length: usize,
+    destination: &mut D,
+) -> Result<Option<Header>, StoreErr> {
+    let key = &space.key[..length];
+    let hash = space.hasher.hash(space.namespace, key);
+    let reader = space.reader()?;
+    let mut retries = 0;
+    let answer = reader.read(space.namespace, key, hash, destination, &mut retries);
+    if let Some(counters) = space.counters {
+        let word = if matches!(answer, Lookup::Hit(_)) { counters::HITS } else { counters::MISSES };
+        counters.add(reader.arena, word, 1);
+        if retries > 0 {
+            counters.add(reader.arena, counters::RETRIES, retries);
+        }
+        if answer == Lookup::Abandoned {
+            counters.add(reader.arena, counters::ABANDONED, 1);
+        }
+    }
+    match answer {
+        Lookup::Hit(header) => {
+            if header.idle_ms != 0 {
+                slide(space, length, &header)?;
+            }
+            Ok(Some(header))
+        }
+        Lookup::Miss | Lookup::Abandoned => Ok(None),
+        Lookup::Closed => Err(closed()),
+    }
+}
+
+type StoreErr = ramcache_core::error::StoreError;
+
+/// One write for each quarter of the idle time, whatever the rate of reads. Only the owner can.
+#[cold]
+fn slide(space: &mut Space, length: usize, header: &Header) -> Result<(), StoreErr> {
+    let Target::Owner(owned) = &space.target else { return Ok(()) };
+    let store = owned.store();
+    let left = header.expires_at.saturating_sub(store.arena().expiry_now_ms());
+    if left * 4 <= header.idle_ms as u64 * 3 {
+        store.touch(space.namespace, &space.key[..length], 0, true, &mut space.buffer)?;
+    }
+    Ok(())
+}
+
+pub unsafe extern "C" fn has(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        let length = space.take_key(env, key)?;
+        let found = lookup(space, length, &mut Nothing)?;
+        Ok(raw::boolean(env, found.is_some()))
+    })
+}
+
+/// `[value bytes or string, type, version, created at, expires at, size, tag bytes]`, or `undefined`.
+pub unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        let length = space.take_key(env, key)?;
+        let mut copied = Copied::default();
+        let Some(header) = lookup(space, length, &mut copied)? else { return Ok(raw::undefined(env)) };
+        let mut fields = vec![raw::buffer_of(env, &copied.value), raw::uint32(env, header.value_type as u32)];
+        fields.extend(describe(env, space, &header, &copied.tags));
+        Ok(raw::array(env, &fields))
+    })
+}
+
+/// Version, times, size and tags of an entry.
+fn describe(env: sys::napi_env, space: &Space, header: &Header, tags: &[u8]) -> [Value; 5] {
+    let origin = space.arena().map_or(0, |arena| {
+        arena
+            .superblock(ramcache_core::layout::superblock::ORIGIN)
+            .load(ramcache_core::sync::Ordering::Relaxed)
+    });
+    [
+        version(env, header.clock, origin),
+        raw::double(env, clock::ms_of(header.clock) as f64),
+        raw::double(env, header.expires_at as f64),
+        raw::double(env, header.payload_bytes() as f64),
+        raw::buffer_of(env, tags),
+    ]
+}
+
+/// A version as text: clock and origin in fixed-width hex, so that text order is version order.
+pub fn version(env: sys::napi_env, clock: u64, origin: u64) -> Value {
+    let mut text = [b'-'; 33];
+    for (part, number) in [(0, clock), (17, origin)] {
+        for digit in 0..16 {
+            text[part + digit] = b"0123456789abcdef"[(number >> (60 - digit * 4) & 15) as usize];
+        }
+    }
+    raw::latin1(env, &text)
+}
+
+/// The group word, even: equal before and after some reads, those saw every group whole or not at all.
+pub unsafe extern "C" fn group(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([], data) = raw::arguments::<0>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        let reader = space.reader()?;
+        let word = reader.arena.superblock(ramcache_core::layout::superblock::GROUP);
+        let (count, _) = read_group(reader.arena, || word.load(ramcache_core::sync::Ordering::Relaxed));
+        Ok(raw::double(env, count as f64))
+    })
+}
+
+/// `scan(bucketCount or -1, bucket, prefix)`: `[next bucketCount or -1, next bucket, key, version, created, expires,
+/// size, tags, key, ...]`.
+pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([count, bucket, prefix], data) = raw::arguments::<3>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        let count = raw::as_double(env, count).unwrap_or(-1.0);
+        let bucket = raw::as_double(env, bucket).unwrap_or(0.0);
+        let cursor =
+            (count >= 1.0).then_some(ScanCursor { bucket_count: count as u64, bucket: bucket as u64 });
+        let prefix = raw::string_vec(env, prefix).unwrap_or_default();
+        let reader = space.reader()?;
+        if reader.arena.bucket_count() == 0 {
+            return Err(closed());
+        }
+        let (entries, next) =
+            ramcache_core::ops::scan(reader, space.namespace, cursor, &prefix, SCAN_PAGE_ENTRIES);
+        let mut fields = Vec::with_capacity(2 + entries.len() * 6);
+        fields.push(raw::double(env, next.map_or(-1.0, |cursor| cursor.bucket_count as f64)));
+        fields.push(raw::double(env, next.map_or(0.0, |cursor| cursor.bucket as f64)));
+        for entry in entries {
+            fields.push(raw::utf8(env, &entry.key));
+            fields.extend(describe(env, space, &entry.header, &entry.tags));
+        }
+        Ok(raw::array(env, &fields))
+    })
+}
+
+/// Entries of a scan page.
+const SCAN_PAGE_ENTRIES: usize = 256;
+
+fn counter(env: sys::napi_env, info: sys::napi_callback_info, word: usize) -> Value {
+    let ([], data) = raw::arguments::<0>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    let count = match (space.counters, space.arena()) {
+        (Some(counters), Some(arena)) => counters.add(arena, word, 0),
+        _ => 0,
+    };
+    raw::double(env, count as f64)
+}
+
+/// Counts of this namespace and thread.
+pub unsafe extern "C" fn hits(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    counter(env, info, counters::HITS)
+}
+
+pub unsafe extern "C" fn misses(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    counter(env, info, counters::MISSES)
+}
+
+pub unsafe extern "C" fn retries(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    counter(env, info, counters::RETRIES)
+}

@@ -1,0 +1,24 @@
+/** `npm run lint`: formatting, lint rules and types of both languages. Runs every check, then says which failed. */
+import { main, run, setUp, tools } from './setup.mjs'
+
+const manifest = ['--manifest-path', 'native/Cargo.toml']
+
+await main(async () => {
+  await setUp()
+  const checks = [
+    ['biome', process.execPath, [tools.biome, 'check', '--error-on-warnings', '.']],
+    ['types', process.execPath, [tools.tsc, '--noEmit', '-p', '.']],
+    ['cargo fmt', 'cargo', ['fmt', ...manifest, '--all', '--check']],
+    [
+      'clippy',
+      'cargo',
+      ['clippy', '--locked', ...manifest, '--workspace', '--all-targets', '--', '-D', 'warnings'],
+    ],
+  ]
+  const failed = []
+  for (const [name, program, args] of checks) {
+    if ((await run(program, args)) !== 0) failed.push(name)
+  }
+  console.log(failed.length === 0 ? 'lint: all clean' : `lint: failed: ${failed.join(', ')}`)
+  return failed.length === 0 ? 0 : 1
+})

@@ -1,0 +1,190 @@
+/** The cache of the process that owns the store: reads, and writes that are checked before they touch anything. */
+import { isDeepStrictEqual } from 'node:util'
+import { RamcacheError, show } from '../base/errors.ts'
+import { checkKey } from '../codec/key.ts'
+import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
+import { parseDuration } from '../config/duration.ts'
+import { configError } from '../config/fields.ts'
+import { type ValidatedNamespace, validateNamespace } from '../config/open-options.ts'
+import type {
+  CallOptions,
+  CounterOptions,
+  NamespaceOptions,
+  SetOptions,
+  WriteOptions,
+} from '../config/options.ts'
+import type { Engine, Space } from '../native/engine.ts'
+import { defaultNamespace, nestedName } from './namespace.ts'
+import { checkKeys, Lifetime, ReadCache } from './read-cache.ts'
+import type { Cache, Key } from './types.ts'
+
+/** Each failed attempt means that another writer succeeded in between. */
+const attemptsMax = 100
+
+type Namespaces = Readonly<Record<string, ValidatedNamespace>>
+
+class OwnerCache extends ReadCache<Space> implements Cache {
+  readonly #engine: Engine
+  readonly #namespaces: Namespaces
+  readonly #ttlMs: number | undefined
+  /** Options of a write that was given none; `undefined` when there is nothing to say. */
+  readonly #defaults: ValidatedWrite | undefined
+
+  constructor(
+    lifetime: Lifetime,
+    engine: Engine,
+    namespaces: Namespaces,
+    name: string,
+    ttlMs: number | undefined,
+    isRoot: boolean,
+  ) {
+    super(lifetime, engine.space(name), name, isRoot)
+    this.#engine = engine
+    this.#namespaces = namespaces
+    this.#ttlMs = ttlMs
+    this.#defaults = ttlMs === undefined ? undefined : { ttlMs }
+  }
+
+  set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
+    try {
+      const write =
+        options === undefined ? this.#defaults : this.#write(validateSet(options, 'set()'), options)
+      checkKey(key)
+      const version = this.space.set(key, value, write)
+      return Promise.resolve(version === undefined ? undefined : { version })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): Promise<void> {
+    const write = this.#writeOf(options, 'setMany()')
+    this.ensureOpen()
+    this.space.setMany(checkEntries(entries), write)
+  }
+
+  async add(key: Key, value: unknown, options?: WriteOptions): Promise<boolean> {
+    const write = this.#writeOf(options, 'add()')
+    this.ensureOpen()
+    checkKey(key)
+    return this.space.set(key, value, { ...write, ifAbsent: true }) !== undefined
+  }
+
+  async delete(key: Key, options?: CallOptions): Promise<boolean> {
+    this.begin(options, 'delete()')
+    checkKey(key)
+    return this.space.delete(key)
+  }
+
+  async deleteMany(keys: Iterable<Key>, options?: CallOptions): Promise<number> {
+    this.begin(options, 'deleteMany()')
+    let count = 0
+    for (const key of checkKeys(keys, 'deleteMany()')) if (this.space.delete(key)) count++
+    return count
+  }
+
+  async pull<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
+    this.begin(options, 'pull()')
+    checkKey(key)
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const entry = this.space.getEntry(key)
+      if (entry === undefined) return undefined
+      if (this.space.delete(key, entry.version)) return entry.value as T
+    }
+    throw conflict('pull()', key)
+  }
+
+  async touch(key: Key, ttl?: number | string, options?: CallOptions): Promise<boolean> {
+    this.begin(options, 'touch()')
+    const ttlMs = ttl === undefined ? this.#ttlMs : parseDuration(ttl, 'ttl of touch()')
+    checkKey(key)
+    return this.space.touch(key, ttlMs)
+  }
+
+  async incr(key: Key, by = 1, options?: CounterOptions): Promise<number> {
+    return this.#count(key, by, 1, options, 'incr()')
+  }
+
+  async decr(key: Key, by = 1, options?: CounterOptions): Promise<number> {
+    return this.#count(key, by, -1, options, 'decr()')
+  }
+
+  #count(key: Key, by: number, sign: 1 | -1, options: CounterOptions | undefined, where: string): number {
+    const counter = options === undefined ? undefined : validateCounter(options, where)
+    options?.signal?.throwIfAborted()
+    this.ensureOpen()
+    checkKey(key)
+    if (!Number.isSafeInteger(by)) {
+      const message = `${where} can only add whole numbers up to ±(2^53 - 1), not ${show(by)}`
+      throw new RamcacheError('ERR_RAMCACHE_NOT_INTEGER', message)
+    }
+    // Not sign * by: that would be -0 for 0.
+    return this.space.incr(key, sign === 1 ? by : 0 - by, counter?.init, counter?.ttlMs ?? this.#ttlMs)
+  }
+
+  async cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean> {
+    const write = this.#writeOf(options, 'cas()')
+    this.ensureOpen()
+    checkKey(key)
+    if (expected === undefined) return this.space.set(key, value, { ...write, ifAbsent: true }) !== undefined
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const entry = this.space.getEntry(key)
+      if (entry === undefined || !isDeepStrictEqual(entry.value, expected)) return false
+      if (this.space.set(key, value, { ...write, ifVersion: entry.version }) !== undefined) return true
+    }
+    throw conflict('cas()', key)
+  }
+
+  async clear(options?: CallOptions): Promise<void> {
+    this.begin(options, 'clear()')
+    this.space.clear()
+  }
+
+  override namespace(name: string, options?: NamespaceOptions): Cache {
+    this.ensureOpen()
+    const fullName = nestedName(this.name, name)
+    const given = options === undefined ? {} : validateNamespace(options, 'namespace()')
+    const ttlMs = given.ttlMs ?? this.#namespaces[fullName]?.ttlMs
+    return new OwnerCache(this.lifetime, this.#engine, this.#namespaces, fullName, ttlMs, false)
+  }
+
+  async flush(options?: CallOptions): Promise<void> {
+    this.begin(options, 'flush()')
+  }
+
+  #writeOf(options: WriteOptions | undefined, where: string): ValidatedWrite | undefined {
+    return options === undefined ? this.#defaults : this.#write(validateWrite(options, where), options)
+  }
+
+  /** With the namespace's time to live where none was given. */
+  #write(write: ValidatedWrite, options: CallOptions): ValidatedWrite {
+    options.signal?.throwIfAborted()
+    if (write.ttlMs === undefined && this.#ttlMs !== undefined) write.ttlMs = this.#ttlMs
+    return write
+  }
+}
+
+/** The cache of a store that this process owns, `namespaces` being the settings it was opened with. */
+export function ownerCache(engine: Engine, namespaces: Namespaces): Cache {
+  const ttlMs = namespaces[defaultNamespace]?.ttlMs
+  return new OwnerCache(new Lifetime(engine), engine, namespaces, defaultNamespace, ttlMs, true)
+}
+
+function checkEntries(entries: Iterable<readonly [Key, unknown]>): (readonly [Key, unknown])[] {
+  if (typeof entries !== 'object' || entries === null || !(Symbol.iterator in entries)) {
+    throw configError(`setMany() takes an array or another iterable of [key, value], not ${show(entries)}`)
+  }
+  const list = [...entries]
+  for (const entry of list) {
+    if (!Array.isArray(entry) || entry.length !== 2) {
+      throw configError(`setMany() takes [key, value] for each entry, not ${show(entry)}`)
+    }
+    checkKey(entry[0])
+  }
+  return list
+}
+
+function conflict(where: string, key: Key): RamcacheError {
+  const message = `${where} lost the race for ${show(key)} ${attemptsMax} times, which is the limit`
+  return new RamcacheError('ERR_RAMCACHE_CONFLICT', message)
+}

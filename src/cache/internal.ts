@@ -1,0 +1,31 @@
+/** Ways behind the public face, for tests and measuring tools. Not exported by the package. */
+import { assert } from '../base/assert.ts'
+import type { Engine, ReadEngine } from '../native/engine.ts'
+import type { ReadonlyCache } from './types.ts'
+
+const engines = new WeakMap<ReadonlyCache, ReadEngine>()
+
+/** @internal Remembers what a cache was made of; returns the cache. */
+export function registerEngine<C extends ReadonlyCache>(cache: C, engine: ReadEngine): C {
+  engines.set(cache, engine)
+  return cache
+}
+
+/** @internal The store under a cache that `open` or `attach` returned. */
+export function engineOf(cache: ReadonlyCache): ReadEngine {
+  const engine = engines.get(cache)
+  assert(engine !== undefined, 'only what open() and attach() return has an engine of its own')
+  return engine
+}
+
+/** @internal Moves the clock of a store that was opened with `clock: 'manual'`. */
+export function advanceClock(cache: ReadonlyCache, ms: number): void {
+  const engine = engineOf(cache) as ReadEngine & { advance?(ms: number): void }
+  assert(engine.advance !== undefined, 'this store has no manual clock')
+  engine.advance(ms)
+}
+
+/** @internal Walks the whole store of an owner and throws when anything in it disagrees. */
+export function checkStore(cache: ReadonlyCache): void {
+  ;(engineOf(cache) as Engine).check()
+}

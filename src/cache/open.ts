@@ -1,0 +1,33 @@
+/** How a cache comes about: options are checked, the native store is opened or attached, the cache is put over it. */
+import { validateAttach, validateOpen } from '../config/open-options.ts'
+import type { AttachOptions, OpenOptions } from '../config/options.ts'
+import { attachEngine, openEngine } from '../native/open.ts'
+import { ownerCache } from './cache.ts'
+import { registerEngine } from './internal.ts'
+import { readonlyCache } from './read-cache.ts'
+import type { Cache, ReadonlyCache } from './types.ts'
+
+/**
+ * Opens the store of a directory as its owner. Threads of one process may open it several times and share it.
+ *
+ * Rejects with ERR_RAMCACHE_CONFIG for options that are unknown, malformed or not supported by this version, with
+ * ERR_RAMCACHE_LOCKED when another process owns the directory, with ERR_RAMCACHE_FULL when there is not enough shared
+ * memory, and with ERR_RAMCACHE_UNAVAILABLE when the directory cannot be used or the native part is missing.
+ */
+export async function open(options: OpenOptions): Promise<Cache> {
+  const validated = validateOpen(options)
+  const engine = openEngine(validated)
+  return registerEngine(ownerCache(engine, validated.namespaces), engine)
+}
+
+/**
+ * Reads the store that another process has open, straight out of its memory. What that process writes is seen at
+ * once; when it is gone the last state stays readable.
+ *
+ * Rejects with ERR_RAMCACHE_CONFIG for bad options, with ERR_RAMCACHE_UNAVAILABLE when nobody owns the directory, and
+ * with ERR_RAMCACHE_CORRUPT when what lies there is not the memory of a store.
+ */
+export async function attach(options: AttachOptions): Promise<ReadonlyCache> {
+  const engine = attachEngine(validateAttach(options))
+  return registerEngine(readonlyCache(engine), engine)
+}

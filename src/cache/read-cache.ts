@@ -1,0 +1,200 @@
+/**
+ * The reading half of a cache over the store of this machine: all of an attached cache, and the base of the owner's.
+ *
+ * `get` and `getSync` are the hot path: no checks of their own. The store refuses bad keys; only then is the key
+ * looked at again here, for a message that says more.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { systemClock } from '../base/clock.ts'
+import { RamcacheError, show } from '../base/errors.ts'
+import { checkKey } from '../codec/key.ts'
+import { validateCall, validateClose, validateScan } from '../config/call-options.ts'
+import { configError } from '../config/fields.ts'
+import type { CallOptions, CloseOptions, ScanOptions } from '../config/options.ts'
+import type { ReadEngine, ReadSpace } from '../native/engine.ts'
+import { compileGlob, type Glob } from './glob.ts'
+import { defaultNamespace, nestedName } from './namespace.ts'
+import { statsOf } from './stats.ts'
+import type { Entry, EntryInfo, Key, ReadonlyCache, Stats } from './types.ts'
+
+/** What all namespaces of one open store share. */
+export class Lifetime {
+  readonly engine: ReadEngine
+  readonly #openedUs = systemClock.monotonicUs()
+  #isClosed = false
+
+  constructor(engine: ReadEngine) {
+    this.engine = engine
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  stats(): Stats {
+    const counters = this.engine.counters()
+    const uptimeSeconds = Math.floor((systemClock.monotonicUs() - this.#openedUs) / 1_000_000)
+    return statsOf(counters, this.engine.ownerPid, uptimeSeconds)
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.engine.close()
+  }
+}
+
+export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache {
+  protected readonly lifetime: Lifetime
+  /** Full name. */
+  protected readonly name: string
+  protected space: S
+  /** Only the cache that `open` or `attach` returned closes the store. */
+  readonly #isRoot: boolean
+  #isClosed = false
+
+  constructor(lifetime: Lifetime, space: S, name: string, isRoot: boolean) {
+    this.lifetime = lifetime
+    this.space = space
+    this.name = name
+    this.#isRoot = isRoot
+  }
+
+  get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
+    try {
+      if (options !== undefined) this.begin(options, 'get()')
+      return Promise.resolve(this.space.get(key) as T | undefined)
+    } catch (error) {
+      return Promise.reject(explain(error, key))
+    }
+  }
+
+  getSync<T = unknown>(key: Key): T | undefined {
+    try {
+      return this.space.get(key) as T | undefined
+    } catch (error) {
+      throw explain(error, key)
+    }
+  }
+
+  async getMany<T = unknown, K extends Key = string>(
+    keys: Iterable<K>,
+    options?: CallOptions,
+  ): Promise<Map<K, T>> {
+    this.begin(options, 'getMany()')
+    return this.space.getMany(checkKeys(keys, 'getMany()')) as Map<K, T>
+  }
+
+  async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
+    this.begin(options, 'getEntry()')
+    checkKey(key)
+    return this.space.getEntry(key) as Entry<T> | undefined
+  }
+
+  async has(key: Key, options?: CallOptions): Promise<boolean> {
+    this.begin(options, 'has()')
+    checkKey(key)
+    return this.space.has(key)
+  }
+
+  async *scan(options?: ScanOptions): AsyncGenerator<EntryInfo, void, undefined> {
+    const {
+      prefix = '',
+      match,
+      limit = Number.POSITIVE_INFINITY,
+      signal,
+    } = options === undefined ? {} : validateScan(options, 'scan()')
+    const glob = match === undefined ? undefined : compileGlob(match)
+    const common = commonPrefix(prefix, glob)
+    let left = limit
+    let cursor: Parameters<S['scan']>[0]
+    do {
+      signal?.throwIfAborted()
+      this.ensureOpen()
+      if (common === undefined) return
+      const page = this.space.scan(cursor, common)
+      for (const entry of page.entries) {
+        if (glob !== undefined && !glob.matches(entry.key)) continue
+        yield entry
+        if (--left === 0) return
+      }
+      cursor = page.cursor
+      // A long scan must leave room for timers and sockets, even if nobody waits between entries.
+      if (cursor !== undefined) await nextTurn()
+    } while (cursor !== undefined)
+  }
+
+  namespace(name: string): ReadonlyCache {
+    this.ensureOpen()
+    const fullName = nestedName(this.name, name)
+    return new ReadCache(this.lifetime, this.lifetime.engine.space(fullName), fullName, false)
+  }
+
+  async stats(options?: CallOptions): Promise<Stats> {
+    this.begin(options, 'stats()')
+    return this.lifetime.stats()
+  }
+
+  async close(options?: CloseOptions): Promise<void> {
+    if (options !== undefined) validateClose(options)
+    this.#isClosed = true
+    this.space = closedSpace as S
+    if (this.#isRoot) this.lifetime.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** What every method but the hot ones does first: the options, then the signal, then whether there is a store. */
+  protected begin(options: CallOptions | undefined, where: string): void {
+    if (options !== undefined) validateCall(options, where)?.throwIfAborted()
+    this.ensureOpen()
+  }
+
+  protected ensureOpen(): void {
+    if (this.#isClosed || this.lifetime.isClosed) throw closedError()
+  }
+}
+
+/** A cache that reads the store another process owns. */
+export function readonlyCache(engine: ReadEngine): ReadonlyCache {
+  return new ReadCache(new Lifetime(engine), engine.space(defaultNamespace), defaultNamespace, true)
+}
+
+/** In place of the space of a closed cache, so that open ones need not ask. */
+const closedSpace = new Proxy(Object.freeze({}) as ReadSpace, {
+  get() {
+    throw closedError()
+  },
+})
+
+function closedError(): RamcacheError {
+  return new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
+}
+
+/** The better message, when the key is what was wrong. */
+function explain(error: unknown, key: unknown): unknown {
+  try {
+    checkKey(key)
+  } catch (keyError) {
+    return error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_KEY' ? keyError : error
+  }
+  return error
+}
+
+/** An array of keys, every one of them checked before anything is done with the first. */
+export function checkKeys<K extends Key>(keys: Iterable<K>, where: string): K[] {
+  if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys) || keys instanceof Uint8Array) {
+    throw configError(`${where} takes an array or another iterable of keys, not ${show(keys)}`)
+  }
+  const list = [...keys]
+  for (const key of list) checkKey(key)
+  return list
+}
+
+/** The longest prefix that both ask for; `undefined` when no key can have both. */
+function commonPrefix(prefix: string, glob: Glob | undefined): string | undefined {
+  if (glob === undefined || prefix.startsWith(glob.prefix)) return prefix
+  return glob.prefix.startsWith(prefix) ? glob.prefix : undefined
+}

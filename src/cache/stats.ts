@@ -1,0 +1,54 @@
+/** Plain counters of the store, in the shape that is shown to people and programs. */
+import { version } from '../base/version.ts'
+import type { EngineCounters } from '../native/engine.ts'
+import type { DiskTierStats, NamespaceStats, Stats } from './types.ts'
+
+const noDisk: DiskTierStats = { entries: 0, bytes: 0, hits: 0, demotedIn: 0, promotedOut: 0 }
+
+export function statsOf(counters: EngineCounters, ownerPid: number, uptimeSeconds: number): Stats {
+  const { hits, misses } = counters
+  return {
+    version,
+    uptimeSeconds,
+    owner: { pid: ownerPid, mode: 'embedded' },
+    clients: counters.clients,
+    hits,
+    misses,
+    hitRate: rate(hits, misses),
+    sets: counters.sets,
+    deletes: counters.deletes,
+    expired: counters.expired,
+    latency: { get: counters.latencyGet, set: counters.latencySet },
+    tiers: {
+      ram: {
+        entries: counters.entries,
+        bytes: counters.bytes,
+        budgetBytes: counters.budgetBytes,
+        overheadBytes: counters.overheadBytes,
+        hits,
+        evictions: counters.evictions,
+      },
+      ssd: { ...noDisk },
+      hdd: { ...noDisk },
+    },
+    namespaces: namespacesOf(counters),
+    durability: { dirtyBytes: 0, flushLagMs: 0, poisoned: false },
+    peers: [],
+  }
+}
+
+function namespacesOf(counters: EngineCounters): Record<string, NamespaceStats> {
+  const stats: Record<string, NamespaceStats> = {}
+  for (const [name, { entries, bytes, hits, misses }] of Object.entries(counters.namespaces)) {
+    // Defined, not assigned: a namespace may be called `__proto__`.
+    Object.defineProperty(stats, name, {
+      value: { entries, bytes, hits, misses, hitRate: rate(hits, misses) },
+      enumerable: true,
+    })
+  }
+  return stats
+}
+
+function rate(hits: number, misses: number): number {
+  return hits === 0 ? 0 : hits / (hits + misses)
+}

@@ -1,0 +1,176 @@
+/** The public face: what `open()` and `attach()` return. */
+import type { Key } from '../codec/key.ts'
+import type {
+  CallOptions,
+  CloseOptions,
+  CounterOptions,
+  NamespaceOptions,
+  ScanOptions,
+  SetOptions,
+  WriteOptions,
+} from '../config/options.ts'
+
+export type { Key }
+
+/** What is known of an entry without its value. */
+export interface EntryInfo {
+  readonly key: string
+  /** Bytes of the key and of the encoded value. */
+  readonly size: number
+  /** Opaque. Each write of the key makes a new one, which sorts after the old one as a string. */
+  readonly version: string
+  /** Milliseconds since 1970. */
+  readonly createdAt: number
+  /** Milliseconds since 1970; `undefined` when the entry does not expire. */
+  readonly expiresAt: number | undefined
+  readonly tags: readonly string[]
+  /** Where it lies. */
+  readonly tier: 'ram'
+}
+
+export interface Entry<T = unknown> extends EntryInfo {
+  readonly value: T
+}
+
+/**
+ * The reading half, and all that an attached process has. Every method throws (`getSync`) or rejects with
+ * ERR_RAMCACHE_CLOSED after `close`, with ERR_RAMCACHE_KEY for what is no key, and with ERR_RAMCACHE_CONFIG for
+ * options that are unknown or malformed. With an aborted `signal` it rejects with the signal's reason.
+ */
+export interface ReadonlyCache extends AsyncDisposable {
+  /** The value, or `undefined` when there is none: a stored null comes back as null. The value is a fresh copy. */
+  get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined>
+  /** The same at once, without a promise. Never blocks. */
+  getSync<T = unknown>(key: Key): T | undefined
+  /** What was found, by the keys as they were given; entries of one `setMany` are seen together or not at all. */
+  getMany<T = unknown, K extends Key = string>(keys: Iterable<K>, options?: CallOptions): Promise<Map<K, T>>
+  /** The value and what is known about it. */
+  getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined>
+  has(key: Key, options?: CallOptions): Promise<boolean>
+  /**
+   * Every entry that lives from the beginning to the end of the scan, once, in no particular order. Others may or may
+   * not be seen.
+   */
+  scan(options?: ScanOptions): AsyncIterable<EntryInfo>
+  /**
+   * Another key space in the same store. Names are 1 to 64 visible ASCII characters other than `/`; calling it on a
+   * namespace gives one inside it (`a/b`), apart from those inside other namespaces. Closing the result leaves the
+   * store open.
+   */
+  namespace(name: string): ReadonlyCache
+  /** Counts over all namespaces and processes, as `ramcache stats --json` prints them. */
+  stats(options?: CallOptions): Promise<Stats>
+  /** Closing again does nothing. */
+  close(options?: CloseOptions): Promise<void>
+}
+
+/** A cache and key-value store in memory that other processes can read. Errors are `RamcacheError`s. */
+export interface Cache extends ReadonlyCache {
+  /**
+   * Stores a value: null, booleans, numbers, bigints, strings, Buffers, typed arrays, Dates, and arrays, plain
+   * objects, Maps and Sets of these. The new version, or `undefined` when a condition did not hold.
+   *
+   * Rejects with ERR_RAMCACHE_VALUE, naming the path, for everything else and for more than 64 MiB; with
+   * ERR_RAMCACHE_CONFIG for conditions that contradict each other; with ERR_RAMCACHE_FULL when nothing can make room.
+   */
+  set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined>
+  /** Stores all of them, or none: other readers see the group at once. The last of equal keys counts. */
+  setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): Promise<void>
+  /** Stores the value if there is none; whether it did. */
+  add(key: Key, value: unknown, options?: WriteOptions): Promise<boolean>
+  /** Whether there was an entry. */
+  delete(key: Key, options?: CallOptions): Promise<boolean>
+  /** How many there were. One after the other, not as a group. */
+  deleteMany(keys: Iterable<Key>, options?: CallOptions): Promise<number>
+  /** The value, which is deleted: of callers at the same time exactly one gets it. */
+  pull<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined>
+  /**
+   * A new time to live from now on, the value unchanged; whether there was an entry. Without `ttl` that of the
+   * namespace; if it has none, the entry stays until it is deleted or evicted.
+   */
+  touch(key: Key, ttl?: number | string, options?: CallOptions): Promise<boolean>
+  /**
+   * Adds `by`, 1 by default, and returns the sum. Rejects with ERR_RAMCACHE_NOT_INTEGER when the entry is missing and
+   * there is no `init`, when its value is not a whole number, and when the sum would leave ±(2^53 - 1).
+   */
+  incr(key: Key, by?: number, options?: CounterOptions): Promise<number>
+  /** Subtracts `by`; otherwise as `incr`. */
+  decr(key: Key, by?: number, options?: CounterOptions): Promise<number>
+  /**
+   * Stores `value` if the entry holds `expected` (`undefined`: if there is none); whether it did. Values are compared
+   * deeply and strictly. Expiry and tags become those of a `set` with these options. Rejects with
+   * ERR_RAMCACHE_CONFLICT when other writers were always faster.
+   */
+  cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean>
+  /** Removes every entry of this namespace at once, however many. Namespaces inside it stay. */
+  clear(options?: CallOptions): Promise<void>
+  namespace(name: string, options?: NamespaceOptions): Cache
+  /** Resolves when everything that shall survive a stop is on disk: at once, as this version keeps nothing on disk. */
+  flush(options?: CallOptions): Promise<void>
+}
+
+export interface LatencyStats {
+  readonly p50Us: number
+  readonly p99Us: number
+  readonly p999Us: number
+  readonly maxUs: number
+}
+
+export interface DiskTierStats {
+  readonly entries: number
+  readonly bytes: number
+  readonly hits: number
+  readonly demotedIn: number
+  readonly promotedOut: number
+}
+
+export interface NamespaceStats {
+  readonly entries: number
+  readonly bytes: number
+  readonly hits: number
+  readonly misses: number
+  readonly hitRate: number
+}
+
+/** Counts since the store was opened. Sizes are bytes, rates 0 to 1; what this version does not have is 0. */
+export interface Stats {
+  readonly version: string
+  readonly uptimeSeconds: number
+  readonly owner: { readonly pid: number; readonly mode: 'daemon' | 'embedded' }
+  /** Attached processes. */
+  readonly clients: number
+  readonly hits: number
+  readonly misses: number
+  readonly hitRate: number
+  readonly sets: number
+  readonly deletes: number
+  readonly expired: number
+  /** Sampled, in the store itself: without the time of the call and of decoding. */
+  readonly latency: { readonly get: LatencyStats; readonly set: LatencyStats }
+  readonly tiers: {
+    readonly ram: {
+      readonly entries: number
+      /** Keys and encoded values. */
+      readonly bytes: number
+      readonly budgetBytes: number
+      /** Everything else in memory: index, headers, padding, room held ready. */
+      readonly overheadBytes: number
+      readonly hits: number
+      readonly evictions: number
+    }
+    readonly ssd: DiskTierStats
+    readonly hdd: DiskTierStats
+  }
+  readonly namespaces: Readonly<Record<string, NamespaceStats>>
+  readonly durability: {
+    readonly dirtyBytes: number
+    readonly flushLagMs: number
+    readonly poisoned: boolean
+  }
+  readonly peers: readonly {
+    readonly id: string
+    readonly state: string
+    readonly lagMs: number
+    readonly lagOps: number
+  }[]
+}

@@ -1,0 +1,89 @@
+/** From arguments to an exit code. Knows the table of verbs, nothing of what they do. */
+
+import { readFileSync } from 'node:fs'
+import { findVerb, parseArguments } from './arguments.ts'
+import { CliError, type CliIo, type CommandEntry, usageError } from './command.ts'
+import { ExitCode } from './exit-codes.ts'
+import { suggestion } from './suggest.ts'
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'replay',
+    summary: 'miss ratios of the store and of exact policies over cache traces',
+    load: async () => (await import('./commands/replay.ts')).replayCommand,
+  },
+]
+
+/** Never rejects for a foreseen trouble: says it in one line on stderr and returns its code. */
+export async function run(
+  argv: readonly string[],
+  io: CliIo,
+  commands: readonly CommandEntry[] = COMMANDS,
+): Promise<ExitCode> {
+  const verbIndex = findVerb(argv)
+  const verb = verbIndex < 0 ? undefined : argv[verbIndex]
+  try {
+    if (verb === undefined) return runWithoutVerb(argv, io, commands)
+    const rest = argv.toSpliced(verbIndex, 1)
+    if (verb === 'help') return await showHelp(rest[0], io, commands)
+    const command = await findCommand(verb, commands).load()
+    const { positionals, values } = parseArguments(rest, command.options)
+    if (values.help === true) {
+      io.stdout.write(command.help)
+      return ExitCode.done
+    }
+    if (values.version === true) return showVersion(io)
+    return await command.run(positionals, values, io)
+  } catch (error) {
+    return report(error, verb, io)
+  }
+}
+
+function runWithoutVerb(argv: readonly string[], io: CliIo, commands: readonly CommandEntry[]): ExitCode {
+  const { values } = parseArguments(argv, {})
+  if (values.version === true) return showVersion(io)
+  if (values.help === true) {
+    io.stdout.write(overview(commands))
+    return ExitCode.done
+  }
+  io.stderr.write(overview(commands))
+  return ExitCode.usage
+}
+
+function findCommand(verb: string, commands: readonly CommandEntry[]): CommandEntry {
+  const entry = commands.find(({ name }) => name === verb)
+  if (entry !== undefined) return entry
+  const known = [...commands.map(({ name }) => name), 'help']
+  throw usageError(`unknown verb ${verb}${suggestion(verb, known)}`)
+}
+
+async function showHelp(
+  verb: string | undefined,
+  io: CliIo,
+  commands: readonly CommandEntry[],
+): Promise<ExitCode> {
+  io.stdout.write(verb === undefined ? overview(commands) : (await findCommand(verb, commands).load()).help)
+  return ExitCode.done
+}
+
+function showVersion(io: CliIo): ExitCode {
+  // Two directories up from src/cli and from dist/cli alike.
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  io.stdout.write(`${manifest.version}\n`)
+  return ExitCode.done
+}
+
+function overview(commands: readonly CommandEntry[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length))
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`)
+  return `usage: ramcache VERB [ARGUMENTS] [--json]\n\n${lines.join('')}\nramcache help VERB says more; ramcache --version prints the version.\n`
+}
+
+function report(error: unknown, verb: string | undefined, io: CliIo): ExitCode {
+  if (io.signal?.aborted === true && error === io.signal.reason) return ExitCode.interrupted
+  if (!(error instanceof CliError)) throw error
+  const who = verb === undefined ? 'ramcache' : `ramcache ${verb}`
+  const hint = error.exitCode === ExitCode.usage ? ' (--help says more)' : ''
+  io.stderr.write(`${who}: ${error.message}${hint}\n`)
+  return error.exitCode
+}

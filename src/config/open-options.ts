@@ -1,0 +1,153 @@
+/**
+ * Options of `open()` and `attach()`, and the one validator for them. Whoever opens a store (library, tools, tests)
+ * comes through here, so a mistake gets the same message everywhere and nothing is silently ignored.
+ */
+import { show } from '../base/errors.ts'
+import { parseDuration } from './duration.ts'
+import { checkFields, configError, notSupported } from './fields.ts'
+import { autoMemory, type MachineReader, machine } from './memory.ts'
+import { parseSize } from './size.ts'
+
+/** @internal Switches for tests and measuring tools; no part of the public contract. */
+export interface InternalOptions {
+  /** What the budget counts: `'payload'` counts keys and values only, as trace simulators do. */
+  readonly counting?: 'payload' | 'everything'
+  /** Directory for the shared memory files, in place of the system's. */
+  readonly shmDir?: string
+  /** `false`: no background thread; work is done in slices by the caller. */
+  readonly background?: boolean
+  /** `'manual'`: time stands still until it is advanced. */
+  readonly clock?: 'manual'
+}
+
+/** @internal */
+export interface ValidatedNamespace {
+  readonly ttlMs?: number
+}
+
+/** @internal */
+export interface ValidatedOpen {
+  readonly dir: string
+  readonly memoryBytes: number
+  readonly namespaces: Record<string, ValidatedNamespace>
+  readonly internal?: InternalOptions
+}
+
+/** Below this, segments would be too small to hold ordinary values. */
+export const memoryBytesMin = 512 * 1024
+/** 16 TiB: what the locations in the index can address. */
+export const memoryBytesMax = 16 * 1024 ** 4
+const dirBytesMax = 4095
+
+const openFields = ['dir', 'memory', 'namespaces', 'listen'] as const
+const openLater = ['tiers', 'peers', 'tcp', 'metrics', 'acl'] as const
+const namespaceLater = [
+  'quota',
+  'pin',
+  'policy',
+  'replicate',
+  'keep',
+  'onPartition',
+  'staleAfterMs',
+  'onFull',
+  'compression',
+] as const
+
+/** @internal Throws ERR_RAMCACHE_CONFIG; otherwise every default is filled in, in bytes and milliseconds. */
+export function validateOpen(options: unknown, reader: MachineReader = machine): ValidatedOpen {
+  checkFields(options, 'open()', openFields, openLater, ['__internal'])
+  const { dir, memory, namespaces, listen, __internal: internal } = options
+  if (listen !== undefined && listen !== false) {
+    if (listen === true || typeof listen === 'string')
+      throw notSupported('the option listen other than false')
+    throw configError(`listen must be false or a path, not ${show(listen)}`)
+  }
+  const validated = {
+    dir: validateDir(dir, 'open()'),
+    memoryBytes: validateMemory(memory, reader),
+    namespaces: validateNamespaces(namespaces),
+  }
+  return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
+}
+
+export function validateAttach(options: unknown): { readonly dir: string } {
+  checkFields(options, 'attach()', ['dir'])
+  return { dir: validateDir(options.dir, 'attach()') }
+}
+
+function validateDir(dir: unknown, where: string): string {
+  if (typeof dir !== 'string' || dir === '') {
+    throw configError(
+      `${where} needs dir, the directory of the store, as a non-empty string, not ${show(dir)}`,
+    )
+  }
+  if (dir.includes('\0')) throw configError(`dir must not contain a zero byte: ${show(dir)}`)
+  const bytes = Buffer.byteLength(dir)
+  if (bytes > dirBytesMax) {
+    throw configError(`dir is ${bytes} bytes long, above the maximum of ${dirBytesMax} bytes: ${show(dir)}`)
+  }
+  return dir
+}
+
+function validateMemory(memory: unknown, reader: MachineReader): number {
+  if (memory === undefined || memory === 'auto') return autoMemory(memoryBytesMin, reader)
+  return parseSize(memory, 'memory', memoryBytesMin, memoryBytesMax)
+}
+
+function validateNamespaces(namespaces: unknown): Record<string, ValidatedNamespace> {
+  // No prototype, so that a namespace may be called `__proto__` or `constructor`.
+  const validated: Record<string, ValidatedNamespace> = Object.create(null)
+  if (namespaces === undefined) return validated
+  if (typeof namespaces !== 'object' || namespaces === null || Array.isArray(namespaces)) {
+    throw configError(`namespaces must be an object of settings by name, not ${show(namespaces)}`)
+  }
+  for (const [name, options] of Object.entries(namespaces)) {
+    validated[checkNamespaceName(name)] = validateNamespace(options, `namespaces.${name}`)
+  }
+  return validated
+}
+
+/** @internal The settings of one namespace, here and in `cache.namespace(name, options)`. */
+export function validateNamespace(options: unknown, where: string): ValidatedNamespace {
+  checkFields(options, where, ['ttl', 'durability', 'ack'], namespaceLater)
+  checkDurability(options.durability, where)
+  checkAck(options.ack, where)
+  const { ttl } = options
+  return ttl === undefined ? {} : { ttlMs: parseDuration(ttl, `ttl of ${where}`) }
+}
+
+/** `'none'` or nothing; the other levels of the contract need tiers below RAM. */
+export function checkDurability(durability: unknown, where: string): void {
+  if (durability === undefined || durability === 'none') return
+  if (durability === 'async' || durability === 'sync') {
+    throw notSupported(`durability ${show(durability)} of ${where} (only 'none' is)`)
+  }
+  throw configError(`durability of ${where} must be 'none', 'async' or 'sync', not ${show(durability)}`)
+}
+
+/** `'local'` or nothing; the other levels of the contract need peers. */
+export function checkAck(ack: unknown, where: string): void {
+  if (ack === undefined || ack === 'local') return
+  if (ack === 'all' || (typeof ack === 'object' && ack !== null && 'peers' in ack)) {
+    throw notSupported(`ack ${ack === 'all' ? "'all'" : '{ peers }'} of ${where} (only 'local' is)`)
+  }
+  throw configError(`ack of ${where} must be 'local', 'all' or { peers }, not ${show(ack)}`)
+}
+
+/**
+ * A namespace name is 1 to 64 visible ASCII characters. `/` joins the names of nested namespaces, so it may stand in
+ * a full name (settings, statistics) but not at its ends or twice in a row.
+ */
+export function checkNamespaceName(name: unknown): string {
+  if (typeof name !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(name)) {
+    throw configError(
+      `a namespace name is 1 to 64 visible ASCII characters without spaces, not ${show(name)}${
+        typeof name === 'string' && name.length > 64 ? ` (${name.length} characters)` : ''
+      }`,
+    )
+  }
+  if (/^\/|\/\/|\/$/.test(name)) {
+    throw configError(`the parts of a namespace name, separated by '/', must not be empty: ${show(name)}`)
+  }
+  return name
+}

@@ -1,0 +1,82 @@
+/** Public types of every option: units, defaults and limits are in their comments; the checks are beside this file. */
+import type { Duration } from './duration.ts'
+import type { Size } from './size.ts'
+
+export interface OpenOptions {
+  /** Directory of the store; created when missing. One process at a time owns it. Required. */
+  dir: string
+  /**
+   * RAM for everything the store holds, keys, values and index: bytes or `'512mb'`, at least 512 KiB. A budget, not a
+   * limit on what can be set: the coldest entries leave when it is used up. Default `'auto'`, a third of the RAM this
+   * process may use.
+   */
+  memory?: Size | 'auto'
+  /** Settings by namespace name; `default` is the namespace of the cache that `open` returns. */
+  namespaces?: Record<string, NamespaceOptions>
+  /** `false`: no other process can join. The only value this version supports, and its default. */
+  listen?: false
+}
+
+export interface NamespaceOptions {
+  /** Time to live of entries set without one. Default: they stay until deleted or evicted. */
+  ttl?: Duration
+  /** What survives a stop. `'none'` is the only value this version supports, and its default: RAM only. */
+  durability?: 'none'
+  /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
+  ack?: 'local'
+}
+
+export interface AttachOptions {
+  /** Directory of a store that another process has open. Required. */
+  dir: string
+}
+
+export interface CallOptions {
+  /** When already aborted, the call rejects with `signal.reason` and does nothing. */
+  signal?: AbortSignal
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Time to live, from now. Default: that of the namespace. At least 1 ms, at most 10 years. */
+  ttl?: Duration
+  /** The entry expires when it was not read for this long. Same limits as `ttl`. */
+  idle?: Duration
+  /** Labels of the entry, each 1 to 255 bytes of UTF-8; together at most 1,024 bytes, with one more for each. */
+  tags?: readonly string[]
+  /** `'none'` is the only level this version supports, and its default. */
+  durability?: 'none'
+  /** `'local'` is the only level this version supports, and its default. */
+  ack?: 'local'
+}
+
+export interface SetOptions extends WriteOptions {
+  /** Write only when the live entry has this version, as `set` and `getEntry` returned it. */
+  ifVersion?: string
+  /** Write only when there is no live entry. */
+  ifAbsent?: boolean
+  /** Write only when there is a live entry. */
+  ifPresent?: boolean
+}
+
+export interface CounterOptions extends CallOptions {
+  /** Number a missing key starts from, before `by` is added. Default: a missing key is an error. */
+  init?: number
+  /** Time to live of an entry that `init` creates; a counter that exists keeps its own. */
+  ttl?: Duration
+}
+
+export interface ScanOptions extends CallOptions {
+  /** Only keys that start with this. */
+  prefix?: string
+  /** Only keys that match this glob: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character to take it as it is. */
+  match?: string
+  /** Only entries of this tier. */
+  tier?: 'ram'
+  /** End after this many entries. Default: no end. */
+  limit?: number
+}
+
+export interface CloseOptions {
+  /** How long unwritten changes may take to reach the disk. This version has none, so it never waits. */
+  timeout?: Duration
+}

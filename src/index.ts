@@ -1,0 +1,27 @@
+/** The public names of the package. */
+export { type ErrorCode, RamcacheError } from './base/errors.ts'
+export { attach, open } from './cache/open.ts'
+export type {
+  Cache,
+  DiskTierStats,
+  Entry,
+  EntryInfo,
+  Key,
+  LatencyStats,
+  NamespaceStats,
+  ReadonlyCache,
+  Stats,
+} from './cache/types.ts'
+export type { Duration } from './config/duration.ts'
+export type {
+  AttachOptions,
+  CallOptions,
+  CloseOptions,
+  CounterOptions,
+  NamespaceOptions,
+  OpenOptions,
+  ScanOptions,
+  SetOptions,
+  WriteOptions,
+} from './config/options.ts'
+export type { Size } from './config/size.ts'

@@ -1,0 +1,138 @@
+/**
+ * Finds and loads the native part, or says what to run. Nothing else in the package knows where it lies.
+ *
+ * Order: `RAMCACHE_NATIVE` (a path), the local build, the package of this platform. Only "not found" leads on to the
+ * next place; any other failure is reported as it is.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { RamcacheError } from '../base/errors.ts'
+
+/** A store or an attachment, opaque. */
+export interface NativeHandle {
+  readonly __handle: unique symbol
+}
+
+export interface NativeOpenOptions {
+  dir: string
+  memoryBytes: number
+  countsPayload: boolean
+  background: boolean
+  manualClock: boolean
+  sharedMemoryDir?: string
+}
+
+/** Callbacks bound to one namespace; see `native/node/src/space.rs` for the control words they share. */
+export interface NativeSpace {
+  get(key: string | Uint8Array): string | number | Buffer | undefined
+  has(key: string | Uint8Array): boolean
+  entry(
+    key: string | Uint8Array,
+  ):
+    | [
+        value: Buffer,
+        type: number,
+        version: string,
+        createdAt: number,
+        expiresAt: number,
+        size: number,
+        tags: Buffer,
+      ]
+    | undefined
+  group(): number
+  scan(bucketCount: number, bucket: number, prefix: string): (number | string | Buffer)[]
+  set(key: string | Uint8Array, value: string | Uint8Array): string | undefined
+  setMany(packed: Uint8Array): void
+  delete(key: string | Uint8Array): boolean
+  touch(key: string | Uint8Array, ttlMs: number): boolean
+  incr(key: string | Uint8Array, by: number): number | undefined
+  clear(): void
+  close(): void
+  hits(): number
+  misses(): number
+  retries(): number
+}
+
+export interface NativeModule {
+  layoutVersion(): number
+  openStore(options: NativeOpenOptions): NativeHandle
+  attachStore(data: string, touch: string): NativeHandle
+  openSpace(handle: NativeHandle, name: string, scratch: ArrayBuffer): NativeSpace | null
+  closeStore(handle: NativeHandle, forAll: boolean): void
+  checkStore(handle: NativeHandle): void
+  resizeStore(handle: NativeHandle, memoryBytes: number): void
+  advanceClock(handle: NativeHandle, ms: number): number
+  readFeed(handle: NativeHandle, from: number, bytesMax: number): { next: number; bytes: Buffer } | null
+  countStore(handle: NativeHandle): string
+  costNapiNothing(): void
+  costNapiString(text: string): number
+  costRaw(): {
+    nothing(): void
+    utf8Key(key: string): number
+    latin1Key(key: string): number
+    stringOut(): string
+    bufferOut(): Buffer
+  }
+}
+
+/** Layout of the arena this code expects of the native part. */
+const LAYOUT_VERSION = 1
+
+const require = createRequire(import.meta.url)
+
+function candidates(): string[] {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const places = [join(root, 'build', 'Release', 'ramcache.node')]
+  const override = process.env.RAMCACHE_NATIVE
+  if (override) places.unshift(override)
+  return [...places, `ramcache-${process.platform}-${process.arch}`]
+}
+
+function load(): NativeModule {
+  const tried: string[] = []
+  for (const place of candidates()) {
+    if (place.endsWith('.node') && !existsSync(place)) {
+      tried.push(`${place}: not there`)
+      continue
+    }
+    try {
+      const native = require(place) as NativeModule
+      if (native.layoutVersion() !== LAYOUT_VERSION) {
+        throw new Error(`it is of arena layout ${native.layoutVersion()}, wanted is ${LAYOUT_VERSION}`)
+      }
+      return native
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') {
+        tried.push(`${place}: not installed`)
+        continue
+      }
+      const message = `cannot load the native part from ${place}: ${(error as Error).message}`
+      throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error)
+    }
+  }
+  const message = [
+    'the native part of ramcache is missing. Run: npm rebuild ramcache (needs Rust; see README).',
+    'With npm 11 allow its install script first: npm approve-scripts ramcache. Tried:',
+    ...tried.map((line) => `  ${line}`),
+  ].join('\n')
+  throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
+}
+
+let loaded: NativeModule | undefined
+
+/** The native part, loaded at the first call. Throws ERR_RAMCACHE_UNAVAILABLE. */
+export function binding(): NativeModule {
+  loaded ??= load()
+  return loaded
+}
+
+/** Runs native code; what it throws with one of our codes becomes a `RamcacheError`. */
+export function translate(error: unknown): never {
+  const code = (error as { code?: unknown }).code
+  if (error instanceof Error && typeof code === 'string' && code.startsWith('ERR_RAMCACHE_')) {
+    throw new RamcacheError(code as RamcacheError['code'], error.message)
+  }
+  throw error
+}

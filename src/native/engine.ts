@@ -1,0 +1,126 @@
+/**
+ * The typed face of the native store, as the rest of the package sees it. One `Engine` is an open store in one
+ * thread (worker threads of a process share the store itself); one `Space` is one namespace of it. Everything here
+ * is synchronous and touches only the RAM tier. Values cross as the application sees them: encoding and decoding
+ * happen inside, with the codec given to `openEngine`.
+ */
+
+export type Key = string | Uint8Array
+
+/** Conditions and properties of one write. Times are milliseconds. */
+export interface WriteOptions {
+  readonly ttlMs?: number
+  readonly idleMs?: number
+  readonly tags?: readonly string[]
+  /** Write only when the live entry has this version. */
+  readonly ifVersion?: string
+  readonly ifAbsent?: boolean
+  readonly ifPresent?: boolean
+}
+
+export interface EntryInfo {
+  readonly key: string
+  /** Bytes of key and encoded value. */
+  readonly size: number
+  /** Opaque; grows with every write of the key. */
+  readonly version: string
+  readonly createdAt: number
+  readonly expiresAt: number | undefined
+  readonly tags: readonly string[]
+  readonly tier: 'ram'
+}
+
+export interface Entry extends EntryInfo {
+  readonly value: unknown
+}
+
+export interface ScanPage {
+  readonly entries: EntryInfo[]
+  /** Undefined when the scan is complete. */
+  readonly cursor: ScanCursor | undefined
+}
+
+/** Opaque position of a scan: buckets as they stood when the scan began. */
+export interface ScanCursor {
+  readonly bucketCount: number
+  readonly bucket: number
+}
+
+/** Read side of one namespace: the owner and an attached process have it. */
+export interface ReadSpace {
+  /** The decoded value; `undefined` is a miss, `null` is a stored null. */
+  get(key: Key): unknown
+  /** Hits only, keys as given; one consistent view of group writes. */
+  getMany(keys: readonly Key[]): Map<Key, unknown>
+  getEntry(key: Key): Entry | undefined
+  has(key: Key): boolean
+  /** A page of entries whose key starts with `prefix`. Every entry that lives through the whole scan is seen once. */
+  scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
+}
+
+/** Both sides of one namespace, in the owner. */
+export interface Space extends ReadSpace {
+  /** The new version, or `undefined` when a condition did not hold. */
+  set(key: Key, value: unknown, options?: WriteOptions): string | undefined
+  /** All or nothing, seen at once by `getMany`. */
+  setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): void
+  /** Whether a live entry was removed; with `ifVersion`, only that version of it. */
+  delete(key: Key, ifVersion?: string): boolean
+  /** New time to live from now; `undefined` removes the expiry. False when the key is absent. */
+  touch(key: Key, ttlMs: number | undefined): boolean
+  /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
+  incr(key: Key, by: number, init?: number, ttlMs?: number): number
+  clear(): void
+}
+
+export interface NamespaceCounters {
+  readonly entries: number
+  readonly bytes: number
+  readonly hits: number
+  readonly misses: number
+}
+
+export interface LatencyCounters {
+  readonly p50Us: number
+  readonly p99Us: number
+  readonly p999Us: number
+  readonly maxUs: number
+}
+
+/** Plain numbers out of the store; `Stats` in `cache/` is made of these. */
+export interface EngineCounters {
+  readonly entries: number
+  /** Bytes of live keys and encoded values. */
+  readonly bytes: number
+  readonly budgetBytes: number
+  /** Everything allocated beyond `bytes`: index, headers, padding, ghost, free segments held ahead. */
+  readonly overheadBytes: number
+  readonly hits: number
+  readonly misses: number
+  readonly sets: number
+  readonly deletes: number
+  readonly expired: number
+  readonly evictions: number
+  readonly spilledBytes: number
+  readonly backPressure: number
+  readonly clients: number
+  readonly sequence: number
+  readonly latencyGet: LatencyCounters
+  readonly latencySet: LatencyCounters
+  readonly namespaces: Readonly<Record<string, NamespaceCounters>>
+}
+
+export interface ReadEngine {
+  readonly ownerPid: number
+  space(namespace: string): ReadSpace
+  counters(): EngineCounters
+  close(): void
+}
+
+export interface Engine extends ReadEngine {
+  space(namespace: string): Space
+  /** New budget in bytes; the store shrinks or grows to it in the background. */
+  resize(budgetBytes: number): void
+  /** Walks the whole arena and throws when anything in it disagrees; for tests and `doctor`. */
+  check(): void
+}

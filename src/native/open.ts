@@ -1,0 +1,204 @@
+/** Opens the native store of a directory, or attaches to that of another process. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { RamcacheError } from '../base/errors.ts'
+import type { StructureStore } from '../codec/structures.ts'
+import { ValueCodec } from '../codec/value.ts'
+import { binding, type NativeHandle, translate } from './binding.ts'
+import type { Engine, EngineCounters, NamespaceCounters, ReadEngine } from './engine.ts'
+import { scratchBuffer } from './scratch.ts'
+import { type Codec, NativeReadSpace, NativeWriteSpace } from './space.ts'
+
+/** For tests and the replay tool. */
+export interface InternalOptions {
+  readonly counting?: 'payload' | 'everything'
+  /** Where shared files are made. */
+  readonly shmDir?: string
+  /** Without the background thread everything happens in the order of the calls. */
+  readonly background?: boolean
+  readonly clock?: 'manual'
+}
+
+export interface EngineOptions {
+  readonly dir: string
+  readonly memoryBytes: number
+  readonly namespaces: Readonly<Record<string, { readonly ttlMs?: number }>>
+  readonly internal?: InternalOptions
+}
+
+/** Shared structures live under a name no namespace of a user can have. */
+const STRUCTURES = ' structures'
+
+abstract class EngineBase<S extends NativeReadSpace> {
+  protected readonly handle: NativeHandle
+  protected readonly spaces = new Map<string, S>()
+  #isClosed = false
+
+  constructor(handle: NativeHandle) {
+    this.handle = handle
+  }
+
+  protected abstract makeSpace(name: string): S
+
+  space(name: string): S {
+    this.ensureOpen()
+    let space = this.spaces.get(name)
+    if (space === undefined) {
+      try {
+        space = this.makeSpace(name)
+      } catch (error) {
+        translate(error)
+      }
+      this.spaces.set(name, space)
+    }
+    return space
+  }
+
+  counters(): EngineCounters & { readonly ownerPid: number } {
+    this.ensureOpen()
+    const counts = JSON.parse(binding().countStore(this.handle))
+    // What the store keeps for itself is not the user's.
+    const own: NamespaceCounters | undefined = counts.namespaces[STRUCTURES]
+    if (own !== undefined) {
+      for (const name of ['entries', 'bytes', 'hits', 'misses'] as const) counts[name] -= own[name]
+      counts.overheadBytes += own.bytes
+      delete counts.namespaces[STRUCTURES]
+    }
+    return counts
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const space of this.spaces.values()) space.close()
+    binding().closeStore(this.handle, false)
+  }
+
+  protected ensureOpen(): void {
+    if (this.#isClosed) throw new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
+  }
+
+  get ownerPid(): number {
+    return this.counters().ownerPid
+  }
+}
+
+class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
+  protected override makeSpace(name: string): NativeWriteSpace {
+    const open = () => binding().openSpace(this.handle, name, scratchBuffer)
+    return new NativeWriteSpace(open, name === STRUCTURES ? rawBytes : new ValueCodec(this.#structures(name)))
+  }
+
+  /** The structures of a namespace are one pinned entry, replaced only by whoever saw the one before. */
+  #structures(name: string): StructureStore {
+    return {
+      load: () => this.space(STRUCTURES).getEntry(name)?.value as Uint8Array | undefined,
+      save: (next, previous) => {
+        const space = this.space(STRUCTURES)
+        const entry = space.getEntry(name)
+        const stands = entry?.value as Uint8Array | undefined
+        if (Buffer.compare(stands ?? noBytes, previous ?? noBytes) !== 0) return false
+        return space.setPinned(name, next, entry?.version)
+      },
+    }
+  }
+
+  resize(budgetBytes: number): void {
+    this.ensureOpen()
+    try {
+      binding().resizeStore(this.handle, budgetBytes)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  check(): void {
+    this.ensureOpen()
+    try {
+      binding().checkStore(this.handle)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  /** Moves the manual clock on. @internal */
+  advance(ms: number): void {
+    binding().advanceClock(this.handle, ms)
+  }
+
+  /** A batch of committed changes, or null when those from `from` on are gone. @internal */
+  readFeed(from: number, bytesMax: number): { next: number; bytes: Buffer } | null {
+    return binding().readFeed(this.handle, from, bytesMax)
+  }
+}
+
+class AttachedEngine extends EngineBase<NativeReadSpace> implements ReadEngine {
+  protected override makeSpace(name: string): NativeReadSpace {
+    const open = () => binding().openSpace(this.handle, name, scratchBuffer)
+    const structures: StructureStore = {
+      load: () => this.space(STRUCTURES).getEntry(name)?.value as Uint8Array | undefined,
+      save: () => {
+        throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
+      },
+    }
+    return new NativeReadSpace(open, name === STRUCTURES ? rawBytes : new ValueCodec(structures))
+  }
+}
+
+const noBytes = new Uint8Array(0)
+
+/** For the store's own entries, which are bytes only. */
+const rawBytes: Codec = {
+  encode: (value) => ({ type: 6, bytes: value as Uint8Array }),
+  decode: (_type, source, start, end) => source.slice(start, end),
+}
+
+/** Throws what `open` of the core throws: CONFIG, FULL, LOCKED, UNAVAILABLE. */
+export function openEngine(options: EngineOptions): NativeEngine {
+  const internal = options.internal ?? {}
+  try {
+    const handle = binding().openStore({
+      dir: options.dir,
+      memoryBytes: options.memoryBytes,
+      countsPayload: internal.counting === 'payload',
+      background: internal.background ?? true,
+      manualClock: internal.clock === 'manual',
+      ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
+    })
+    return new NativeEngine(handle)
+  } catch (error) {
+    translate(error)
+  }
+}
+
+/** Throws ERR_RAMCACHE_UNAVAILABLE when nobody owns the directory, ERR_RAMCACHE_CORRUPT for what is not an arena. */
+export function attachEngine(options: { readonly dir: string }): AttachedEngine {
+  const path = join(options.dir, 'owner')
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const message = `no process owns ${options.dir}: ${(error as Error).message}`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error)
+  }
+  const { data, touch } = parseOwner(path, text)
+  try {
+    return new AttachedEngine(binding().attachStore(data, touch))
+  } catch (error) {
+    translate(error)
+  }
+}
+
+function parseOwner(path: string, text: string): { data: string; touch: string } {
+  let owner: unknown
+  try {
+    owner = JSON.parse(text)
+  } catch (error) {
+    throw new RamcacheError('ERR_RAMCACHE_CORRUPT', `${path} is not JSON`, error)
+  }
+  const { data, touch } = (owner ?? {}) as Record<string, unknown>
+  if (typeof data !== 'string' || typeof touch !== 'string') {
+    throw new RamcacheError('ERR_RAMCACHE_CORRUPT', `${path} does not say where the arena is`)
+  }
+  return { data, touch }
+}

@@ -1,0 +1,275 @@
+/** One namespace in one thread: native callbacks with the codec around them. */
+import { RamcacheError, show } from '../base/errors.ts'
+import { isWellFormed } from '../codec/key.ts'
+import type { Encoded } from '../codec/value.ts'
+import { type NativeSpace, translate } from './binding.ts'
+import type { Entry, EntryInfo, Key, ReadSpace, ScanCursor, ScanPage, Space, WriteOptions } from './engine.ts'
+import { Control, control, Flag, scratch } from './scratch.ts'
+import { decodeTags, putOptions, putVersion } from './write-options.ts'
+
+/** What a space needs of a codec. */
+export interface Codec {
+  encode(value: unknown): Encoded
+  decode(type: number, source: Uint8Array, start: number, end: number): unknown
+}
+
+/** Value types come back with this added, a plain number as 0. */
+const TYPE_BASE = 16
+const TYPE_BYTES = 6
+/** Fields of an entry in a native scan page. */
+const SCAN_FIELDS = 6
+/** Attempts of `getMany` to see every group whole before it takes what it has. */
+const GROUP_RETRIES_MAX = 64
+
+/** The read side. An attached process may ask for a namespace before the owner has made it: then all is a miss. */
+export class NativeReadSpace implements ReadSpace {
+  protected readonly codec: Codec
+  readonly #open: () => NativeSpace | null
+  #native: NativeSpace | undefined
+  #isClosed = false
+
+  constructor(open: () => NativeSpace | null, codec: Codec) {
+    this.#open = open
+    this.codec = codec
+    this.#native = open() ?? undefined
+  }
+
+  get(key: Key): unknown {
+    try {
+      const found = (this.#native ?? this.native()).get(key)
+      if (typeof found === 'string' || found === undefined) return found
+      return this.#decode(found)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  #decode(found: number | Buffer): unknown {
+    const type = control[Control.type] as number
+    if (type === 0) return found
+    if (typeof found === 'number') return this.codec.decode(type - TYPE_BASE, scratch, 0, found)
+    // A Buffer of its own already: no second copy.
+    if (type === TYPE_BASE + TYPE_BYTES) return found
+    return this.codec.decode(type - TYPE_BASE, found, 0, found.length)
+  }
+
+  getMany(keys: readonly Key[]): Map<Key, unknown> {
+    for (let attempt = 1; ; attempt++) {
+      const native = this.native()
+      const before = native.group()
+      const found = new Map<Key, unknown>()
+      for (const key of keys) {
+        const value = this.get(key)
+        if (value !== undefined) found.set(key, value)
+      }
+      if (native.group() === before || attempt === GROUP_RETRIES_MAX) return found
+    }
+  }
+
+  has(key: Key): boolean {
+    try {
+      return this.native().has(key)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  getEntry(key: Key): Entry | undefined {
+    try {
+      const found = this.native().entry(key)
+      if (found === undefined) return undefined
+      const [bytes, type, version, createdAt, expiresAt, size, tags] = found
+      const value = type === TYPE_BYTES ? bytes : this.codec.decode(type, bytes, 0, bytes.length)
+      const text = typeof key === 'string' ? key : Buffer.from(key).toString()
+      return { value, ...entryInfo([text, version, createdAt, expiresAt, size, tags]) }
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  scan(cursor: ScanCursor | undefined, prefix: string): ScanPage {
+    try {
+      const fields = this.native().scan(cursor?.bucketCount ?? -1, cursor?.bucket ?? 0, prefix)
+      const entries: EntryInfo[] = []
+      for (let at = 2; at < fields.length; at += SCAN_FIELDS) {
+        entries.push(entryInfo(fields.slice(at, at + SCAN_FIELDS)))
+      }
+      const [bucketCount, bucket] = fields as [number, number]
+      return { entries, cursor: bucketCount < 0 ? undefined : { bucketCount, bucket } }
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#native?.close()
+    this.#native = undefined
+  }
+
+  /** The callbacks; of a namespace that does not exist yet, ones that find nothing. */
+  protected native(): NativeSpace {
+    if (this.#isClosed) throw new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
+    this.#native ??= this.#open() ?? undefined
+    return this.#native ?? nothing
+  }
+}
+
+function entryInfo(fields: (number | string | Buffer)[]): EntryInfo {
+  const [key, version, createdAt, expiresAt, size, tags] = fields as [
+    string,
+    string,
+    number,
+    number,
+    number,
+    Buffer,
+  ]
+  return {
+    key,
+    size,
+    version,
+    createdAt,
+    expiresAt: expiresAt === 0 ? undefined : expiresAt,
+    tags: decodeTags(tags),
+    tier: 'ram',
+  }
+}
+
+const unwritable = (): never => {
+  throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
+}
+
+/** Stands in for a namespace nobody has written to. */
+const nothing: NativeSpace = {
+  get: () => undefined,
+  has: () => false,
+  entry: () => undefined,
+  group: () => 0,
+  scan: () => [-1, 0],
+  set: unwritable,
+  setMany: unwritable,
+  delete: unwritable,
+  touch: unwritable,
+  incr: unwritable,
+  clear: unwritable,
+  close: () => {},
+  hits: () => 0,
+  misses: () => 0,
+  retries: () => 0,
+}
+
+/** Both sides, in the owner. */
+export class NativeWriteSpace extends NativeReadSpace implements Space {
+  set(key: Key, value: unknown, options?: WriteOptions): string | undefined {
+    try {
+      if (typeof value === 'string') {
+        if (options !== undefined) putOptions(options)
+        return this.native().set(key, value)
+      }
+      // Encoding may itself write a structure, so the control words come after it.
+      const { type, bytes } = this.codec.encode(value)
+      if (options !== undefined) putOptions(options)
+      control[Control.type] = type
+      return this.native().set(key, bytes)
+    } catch (error) {
+      control[Control.flags] = 0
+      translate(error)
+    }
+  }
+
+  /** Stores bytes that are never evicted, under a condition: what other values need to be decoded. */
+  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined): boolean {
+    if (ifVersion !== undefined) putVersion(ifVersion)
+    control[Control.flags] = Flag.pinned | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
+    control[Control.type] = TYPE_BYTES
+    try {
+      return this.native().set(key, bytes) !== undefined
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): void {
+    const parts: Uint8Array[] = []
+    for (const [key, value] of entries) parts.push(...this.#pack(key, value))
+    try {
+      if (options !== undefined) putOptions(options)
+      this.native().setMany(Buffer.concat(parts))
+    } catch (error) {
+      control[Control.flags] = 0
+      translate(error)
+    }
+  }
+
+  #pack(key: Key, value: unknown): Uint8Array[] {
+    if (typeof key === 'string' && !isWellFormed(key)) {
+      throw new RamcacheError(
+        'ERR_RAMCACHE_KEY',
+        `key ${show(key)} has a lone surrogate: it has no UTF-8 form`,
+      )
+    }
+    const keyBytes = typeof key === 'string' ? Buffer.from(key) : key
+    if (keyBytes.length > 0xffff) {
+      throw new RamcacheError('ERR_RAMCACHE_KEY', `key of ${keyBytes.length} bytes, the limit is 4096 bytes`)
+    }
+    const { type, bytes } = this.codec.encode(value)
+    const head = Buffer.alloc(8)
+    head.writeUInt16LE(keyBytes.length, 0)
+    head.writeUInt8(type, 2)
+    head.writeUInt32LE(bytes.length, 4)
+    // The codec reuses its memory for the next value.
+    return [head, keyBytes, Uint8Array.from(bytes)]
+  }
+
+  delete(key: Key, ifVersion?: string): boolean {
+    try {
+      if (ifVersion !== undefined) {
+        putVersion(ifVersion)
+        control[Control.flags] = Flag.ifVersion
+      }
+      return this.native().delete(key)
+    } catch (error) {
+      control[Control.flags] = 0
+      translate(error)
+    }
+  }
+
+  touch(key: Key, ttlMs: number | undefined): boolean {
+    try {
+      return this.native().touch(key, ttlMs ?? 0)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  incr(key: Key, by: number, init?: number, ttlMs?: number): number {
+    let flags = 0
+    if (init !== undefined) {
+      flags |= Flag.init
+      control[Control.init] = init
+    }
+    if (ttlMs !== undefined) {
+      flags |= Flag.ttl
+      control[Control.ttl] = ttlMs
+    }
+    control[Control.flags] = flags
+    let sum: number | undefined
+    try {
+      sum = this.native().incr(key, by)
+    } catch (error) {
+      control[Control.flags] = 0
+      translate(error)
+    }
+    if (sum !== undefined) return sum
+    const message = `${show(key)} is missing; give { init } to create it`
+    throw new RamcacheError('ERR_RAMCACHE_NOT_INTEGER', message)
+  }
+
+  clear(): void {
+    try {
+      this.native().clear()
+    } catch (error) {
+      translate(error)
+    }
+  }
+}

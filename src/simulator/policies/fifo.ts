@@ -1,0 +1,38 @@
+/**
+ * FIFO: the oldest insertion leaves first, hits change nothing. The floor that any policy with state should beat.
+ */
+
+import { IdQueue } from './id-queue.ts'
+import type { Policy, PolicyInput } from './policy.ts'
+
+export class Fifo implements Policy {
+  readonly name = 'FIFO'
+  used = 0
+  readonly #capacity: number
+  readonly #queue: IdQueue
+  /** Size of a resident object; 0 = not resident. */
+  readonly #size: Uint32Array
+
+  constructor(input: PolicyInput) {
+    this.#capacity = input.capacity
+    this.#queue = new IdQueue(input.keyCount)
+    this.#size = new Uint32Array(input.keyCount)
+  }
+
+  request(id: number, size: number): boolean {
+    if (this.#size[id] !== 0) return true
+    if (size > this.#capacity) return false
+    while (this.used + size > this.#capacity) this.#evict()
+    this.#queue.append(id)
+    this.#size[id] = size
+    this.used += size
+    return false
+  }
+
+  #evict(): void {
+    const victim = this.#queue.oldest
+    this.#queue.remove(victim)
+    this.used -= this.#size[victim] as number
+    this.#size[victim] = 0
+  }
+}

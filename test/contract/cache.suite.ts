@@ -1,0 +1,68 @@
+/**
+ * What every cache must do, wherever its store is. A placement runs it by giving a way to open one:
+ *
+ *   cacheContract('embedded', openEmbedded)
+ */
+import { afterEach, beforeEach, describe } from 'vitest'
+import type { Cache, OpenOptions } from '../../src/index.ts'
+import type { Placement } from '../support/stores.ts'
+import { badInputContract } from './bad-input.suite.ts'
+import { counterContract } from './counters.suite.ts'
+import { expiryContract } from './expiry.suite.ts'
+import { lifecycleContract } from './lifecycle.suite.ts'
+import { manyContract } from './many.suite.ts'
+import { namespaceContract } from './namespaces.suite.ts'
+import { readWriteContract } from './read-write.suite.ts'
+import { scanContract } from './scan.suite.ts'
+
+export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placement>
+
+/** The store of the test that is running. */
+export interface Subject {
+  readonly cache: Cache
+  advance(ms: number): void
+  /** Another store, with options of its own; ended with the test like the first. */
+  open(options: Partial<OpenOptions>): Promise<Placement>
+  reopen(): Promise<Cache>
+}
+
+export function cacheContract(name: string, openPlacement: OpenPlacement): void {
+  describe(`${name} cache`, () => {
+    let current: Placement
+    let others: Placement[] = []
+    const subject: Subject = {
+      get cache() {
+        return current.cache
+      },
+      advance: (ms) => current.advance(ms),
+      open: async (options) => {
+        const placement = await openPlacement(options)
+        others.push(placement)
+        return placement
+      },
+      reopen: async () => {
+        current = await current.reopen()
+        return current.cache
+      },
+    }
+
+    beforeEach(async () => {
+      current = await openPlacement()
+    })
+
+    afterEach(async () => {
+      const ended = [current, ...others]
+      others = []
+      for (const placement of ended) await placement.end()
+    })
+
+    describe('reads and writes', () => readWriteContract(subject))
+    describe('counters', () => counterContract(subject))
+    describe('expiry', () => expiryContract(subject))
+    describe('many at once', () => manyContract(subject))
+    describe('scans', () => scanContract(subject))
+    describe('namespaces', () => namespaceContract(subject))
+    describe('lifecycle', () => lifecycleContract(subject))
+    describe('bad input', () => badInputContract(subject))
+  })
+}
