@@ -9,7 +9,8 @@ import { RamcacheError } from '../base/errors.ts'
 import { cutAscii, cutWide, isUsedUp, openBundle } from './bundle.ts'
 import { bigintFromBytes, copyAsClass, fastBuffer } from './bytes.ts'
 import { inlineCount } from './encoder.ts'
-import type { Shape, StructureTable } from './structures.ts'
+import { nextAfterInline, readInline } from './inline-shapes.ts'
+import { newShape, type Shape, type StructureTable } from './structures.ts'
 
 /** Objects of a shape before its reader is compiled: compiling costs as much as reading a hundred objects. */
 const readsBeforeCompiling = 16
@@ -25,7 +26,7 @@ let at = 0
 let end = 0
 let shapes: readonly Shape[] = []
 let hasInline = false
-const inlineShapes: (readonly string[] | undefined)[] = new Array(inlineCount).fill(undefined)
+const inlineShapes: (Shape | undefined)[] = new Array(inlineCount).fill(undefined)
 
 /** Thrown inside this file only. */
 class Malformed extends Error {}
@@ -112,13 +113,17 @@ function readCut(): string {
 function readRecord(token: number): object {
   let number = token - 0x40
   if (number < inlineCount) {
-    const keys = inlineShapes[number]
-    if (keys === undefined) throw new Malformed('an inline structure was not defined')
-    return readFields(keys)
+    const inline = inlineShapes[number]
+    if (inline === undefined) throw new Malformed('an inline structure was not defined')
+    return readShape(inline)
   }
   if (number >= 32) number += (source[at++] as number) << 5
   const shape = shapes[number - inlineCount]
   if (shape === undefined) throw new UnknownStructure(`structure ${number - inlineCount} is not in the table`)
+  return readShape(shape)
+}
+
+function readShape(shape: Shape): object {
   return shape.read === undefined ? prepare(shape)() : shape.read()
 }
 
@@ -166,13 +171,19 @@ function readFields(keys: readonly string[]): object {
 function defineInline(number: number): object {
   if (number < 0 || number >= inlineCount)
     throw new Malformed('an inline structure has a number of the table')
-  const keys = read()
-  if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) {
-    throw new Malformed('a structure is a list of names')
+  let shape = readInline(source, at, end)
+  if (shape === undefined) {
+    const keys = read()
+    if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) {
+      throw new Malformed('a structure is a list of names')
+    }
+    shape = newShape(keys, 0)
+  } else {
+    at = nextAfterInline()
   }
-  inlineShapes[number] = keys
+  inlineShapes[number] = shape
   hasInline = true
-  return readFields(keys)
+  return readShape(shape)
 }
 
 function readArray(length: number): unknown[] {

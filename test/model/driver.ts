@@ -17,7 +17,9 @@ const RECOVERY_CRASHES_MAX = 2
 const START_CHANCES = [0.03, 0.15, 0.5] as const
 /** Most tasks run at full speed, some are paused for long in the middle. */
 const SPEEDS = [1, 1, 1, 0.1, 0.02] as const
-const SPEEDS_OF_SLOW = [1, 0.05, 0.01, 0.002] as const
+/** What a profile calls slow is paused once, before one of its first steps, for so many steps of others. */
+const PAUSE_BEFORE_STEP_MAX = 14
+const PAUSE_STEPS_MAX = 200
 
 export interface Outcome {
   readonly violation: Violation | undefined
@@ -37,6 +39,9 @@ interface Task {
   readonly steps: Steps<Reply>
   readonly speed: number
   isWaiting: boolean
+  /** Steps left before its pause; it ends when the driver has come to `pausedUntil`. */
+  stepsToPause: number
+  pausedUntil: number
 }
 
 class Broken extends Error {
@@ -92,7 +97,7 @@ export class Driver {
   }
 
   #mustStep(): boolean {
-    if (this.#tasks.length === 0) return false
+    if (this.#tasks.every((task) => this.#isPaused(task))) return this.#tasks.length >= TASKS_MAX
     return this.#tasks.length >= TASKS_MAX || !this.#random.chance(this.#startChance)
   }
 
@@ -117,16 +122,19 @@ export class Driver {
   #begin(operation: Operation): Task {
     const id = ++this.#ids
     const name = operation.kind === 'move' ? operation.move : operation.kind
-    const speed = this.#random.pick(this.#schedule.slow.includes(name) ? SPEEDS_OF_SLOW : SPEEDS)
+    const speed = this.#random.pick(SPEEDS)
+    const isSlow = this.#schedule.slow.includes(name)
+    const stepsToPause = isSlow ? this.#random.below(PAUSE_BEFORE_STEP_MAX) : Number.POSITIVE_INFINITY
     this.#oracle.invoke(id, operation)
-    const task = { id, operation, steps: this.#subject.begin(operation), speed, isWaiting: false }
+    const task = { id, operation, steps: this.#subject.begin(operation), speed, isWaiting: false, stepsToPause, pausedUntil: 0 }
     this.#tasks.push(task)
     this.#note(id, describe(operation))
     return task
   }
 
   #stepOne(): void {
-    let ready = this.#tasks.filter((task) => !task.isWaiting)
+    let ready = this.#tasks.filter((task) => !task.isWaiting && !this.#isPaused(task))
+    if (ready.length === 0) ready = this.#tasks.filter((task) => !task.isWaiting)
     if (ready.length === 0) {
       // Everyone waited since the last real step: each may try once more, then it is a deadlock.
       ready = this.#tasks
@@ -139,12 +147,17 @@ export class Driver {
     if (task !== undefined) this.#step(task)
   }
 
+  #isPaused(task: Task): boolean {
+    return task.pausedUntil > this.steps
+  }
+
   #step(task: Task): string | undefined {
     if (++this.steps > STEPS_MAX) throw new Broken({ rule: 'stuck', detail: `${STEPS_MAX} steps` })
     const result = task.steps.next()
     if (!result.done) {
       task.isWaiting = result.value === WAITING
       if (task.isWaiting) return WAITING
+      if (--task.stepsToPause === 0) task.pausedUntil = this.steps + this.#random.below(PAUSE_STEPS_MAX)
       this.#note(task.id, result.value)
     } else {
       this.#tasks = this.#tasks.filter((other) => other !== task)

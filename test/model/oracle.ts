@@ -51,6 +51,7 @@ export class Oracle {
       versionsAtBegin: new Map(this.#versions),
       leastMs: truths.leastMs,
       endedAt: undefined,
+      endedMostMs: Number.POSITIVE_INFINITY,
       states: new Map(),
     }
     this.#running.set(id, observed)

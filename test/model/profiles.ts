@@ -3,12 +3,14 @@ import type { Profile } from './schedule.ts'
 
 const BASE: Profile = {
   words: {},
+  story: [],
   keys: 2,
   items: 30,
   ttlChance: 0,
   tagChance: 0,
   durability: [0, 1, 0],
   promoteChance: 0.3,
+  touchChance: 0.4,
   slow: [],
 }
 
@@ -16,6 +18,7 @@ const FLOW = { write: 2, checkpoint: 1, evict: 2, settle: 1 }
 
 export const PROFILES = {
   everything: {
+    ...BASE,
     words: {
       ...{ set: 8, get: 8, delete: 4, add: 2, touch: 2, setMany: 2, getMany: 2, near: 3, lease: 2 },
       ...{ invalidateTag: 1, clear: 1, remotePut: 1, flush: 1, wait: 4, stepBack: 1, kill: 1, power: 1 },
@@ -27,6 +30,7 @@ export const PROFILES = {
     tagChance: 0.3,
     durability: [2, 5, 2],
     promoteChance: 0.4,
+    touchChance: 0.4,
     slow: ['get', 'drain'],
   },
   deletes: {
@@ -83,7 +87,7 @@ export const PROFILES = {
     tagChance: 0.3,
     slow: ['get'],
   },
-  near: { ...BASE, words: { set: 4, near: 8, clear: 2 }, keys: 1, items: 24, slow: ['clear'] },
+  near: { ...BASE, words: { set: 2, near: 8, clear: 2 }, keys: 1, items: 16, slow: ['clear'] },
   growth: { ...BASE, words: { set: 6, get: 8, split: 5 }, keys: 5, items: 24, slow: ['get', 'split'] },
   growthKilled: { ...BASE, words: { set: 5, get: 4, split: 6, kill: 4 }, keys: 5, slow: ['split'] },
   filter: {
@@ -94,8 +98,9 @@ export const PROFILES = {
   unpublish: { ...BASE, words: { set: 4, get: 8, evict: 4 }, items: 20, slow: ['evict'] },
   rebuild: {
     ...BASE,
-    words: { set: 5, get: 5, write: 2, checkpoint: 3, rebuildFilter: 4, evict: 3 },
-    slow: ['evict', 'rebuildFilter', 'checkpoint'],
+    words: { set: 4, get: 4, write: 2, checkpoint: 3, rebuildFilter: 3, evict: 4 },
+    items: 40,
+    slow: ['checkpoint'],
   },
   clock: { ...BASE, words: { ...FLOW, set: 6, get: 4, wait: 3, stepBack: 2, power: 1 }, ttlChance: 0.3 },
   contention: { ...BASE, words: { set: 6, get: 4, settle: 3, power: 1 }, keys: 1, slow: ['set'] },
@@ -114,8 +119,13 @@ export const PROFILES = {
   },
   sweeping: {
     ...BASE,
-    words: { set: 3, get: 1, delete: 4, settle: 3, sink: 4, drain: 2, sweep: 5, power: 1 },
-    keys: 1,
+    words: { set: 4, get: 1, delete: 3, settle: 4, sink: 2, drain: 4, sweep: 5, power: 1 },
+    items: 60,
+    slow: ['drain'],
+  },
+  reviving: {
+    ...BASE,
+    words: { set: 3, delete: 3, settle: 5, drain: 4, sweep: 5 },
     items: 60,
     slow: ['drain'],
   },

@@ -1,6 +1,6 @@
 /** The closed list of ways an answer can be wrong, and which of them a wrong read is. */
 import type { Operation, Value } from './subject.ts'
-import type { State } from './truth.ts'
+import { expiresLeastMs, type State } from './truth.ts'
 
 export const RULES = {
   'never-written': 'a read returned what nobody ever wrote to the key',
@@ -55,11 +55,12 @@ export function ruleOfRead(
     return killAt > knownAt ? 'lost-after-kill' : 'false-miss'
   }
   if (seen !== 'any' && writer === undefined) return 'never-written'
-  if (states.some((state) => state.value === seen)) return 'expired-returned'
+  const isSame = ({ value }: State) => value !== undefined && (seen === 'any' || seen === value)
+  if (states.some(isSame)) return 'expired-returned'
   if (writer?.kind === 'fill') return 'stale-fill'
   const causes = new Set(states.map((state) => state.cause))
   if (causes.has('none lost')) return 'none-uncovers'
-  if (states.some((state) => state.value !== undefined && state.expiresLeastMs <= mostMs))
+  if (states.some((state) => state.value !== undefined && expiresLeastMs(state) <= mostMs))
     return 'expiry-uncovers'
   if (causes.has('delete')) return 'deleted-returned'
   if (causes.has('clear')) return 'cleared-returned'

@@ -9,13 +9,14 @@ export type Item = Operation | { readonly kind: 'crash'; readonly crash: CrashKi
 
 /**
  * One thing a schedule can ask for. `settle` is flush, synced checkpoint, evictions: things come to rest on SSD; after
- * `sink` the oldest of them are on HDD.
+ * `sink` the oldest of them are on HDD. A `story` is the profile's own sequence about one key, with gaps.
  */
-type Phrase = 'settle' | 'sink' | 'wait' | 'stepBack'
-type Word = Exclude<Operation['kind'], 'move' | 'fill' | 'advance'> | Move | CrashKind | Phrase
+type Phrase = 'settle' | 'sink' | 'wait' | 'stepBack' | 'setOther' | 'story'
+export type Word = Exclude<Operation['kind'], 'move' | 'fill' | 'advance'> | Move | CrashKind | Phrase
 
 export interface Profile {
   readonly words: Partial<Record<Word, number>>
+  readonly story: readonly Word[]
   readonly keys: number
   readonly items: number
   readonly ttlChance: number
@@ -23,6 +24,8 @@ export interface Profile {
   /** Relative frequency of none, async, sync. */
   readonly durability: readonly [number, number, number]
   readonly promoteChance: number
+  /** How often an eviction or a drain finds records that were touched, and keeps them. */
+  readonly touchChance: number
   /** Operations and moves that are often paused for long between two of their steps. */
   readonly slow: readonly (Operation['kind'] | Move)[]
 }
@@ -40,6 +43,7 @@ const CLIENTS = 2
 const TTL_MS_MAX = 12
 const WAIT_MS_MAX = 9
 const STEP_BACK_MS_MAX = 30
+const STORY_GAP_CHANCE = 0.1
 const DURABILITIES: readonly Durability[] = ['none', 'async', 'sync']
 const MOVES: ReadonlySet<string> = new Set<Move>([
   'write',
@@ -71,6 +75,8 @@ class Maker {
   readonly #fills: { readonly operation: Operation; readonly from: number }[] = []
   #values = 0
   #leases = 0
+  /** The key a story is about. */
+  #hero: Key | undefined
 
   constructor(random: Prng, profile: Profile, keys: readonly Key[], allKeys: readonly Key[]) {
     this.#random = random
@@ -90,6 +96,7 @@ class Maker {
 
   #addWord(word: Word): void {
     const random = this.#random
+    const isDrainOrEvict = word === 'evict' || word === 'drain'
     switch (word) {
       case 'settle':
       case 'sink':
@@ -110,8 +117,16 @@ class Maker {
       case 'lease':
         this.#addLease()
         return
+      case 'setOther':
+        this.items.push({ kind: 'set', ...this.#draft(random.pick(this.#keys)) })
+        return
+      case 'story':
+        this.#hero = random.pick(this.#keys)
+        for (const part of this.#profile.story) if (!random.chance(STORY_GAP_CHANCE)) this.#addWord(part)
+        this.#hero = undefined
+        return
       default:
-        if (MOVES.has(word)) this.#addMove(word as Move, random.chance(0.5))
+        if (MOVES.has(word)) this.#addMove(word as Move, isDrainOrEvict && !random.chance(this.#profile.touchChance))
         else this.items.push(this.#operation(word as Exclude<Operation['kind'], 'move'>))
     }
   }
@@ -130,7 +145,7 @@ class Maker {
 
   #operation(kind: Operation['kind']): Operation {
     const random = this.#random
-    const key = random.pick(this.#keys)
+    const key = this.#hero ?? random.pick(this.#keys)
     const durability = random.chance(0.3) ? 'sync' : 'async'
     switch (kind) {
       case 'set':
@@ -159,7 +174,7 @@ class Maker {
       default:
         return {
           kind: 'get',
-          key: random.pick(this.#allKeys),
+          key: this.#hero ?? random.pick(this.#allKeys),
           promote: random.chance(this.#profile.promoteChance),
         }
     }

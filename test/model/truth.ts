@@ -19,6 +19,8 @@ export interface Observed {
   readonly leastMs: number
   /** When it was acknowledged, or cut by a crash; undefined while it runs. */
   endedAt: number | undefined
+  /** The time was at most this when it ended. */
+  endedMostMs: number
   /** States it made, so that the same one is not made twice. */
   readonly states: Map<string, State>
 }
@@ -33,18 +35,18 @@ export interface State {
   readonly tags: readonly string[]
   /** Id of the `setMany` whose value this is. */
   readonly group: number | undefined
-  /** The expiry lies between these two; the upper one is known when the operation has ended. */
-  readonly expiresLeastMs: number
-  expiresMostMs: number
+  /** From some moment while its origin ran; infinite for most. */
+  readonly ttlMs: number
   /** When a read last returned it. */
   seenAt: number
 }
 
-/** When a state took effect; a span where several truths were joined. */
-export interface Ordered {
+/** A state with its place in the order of all states; the latest one where several truths were joined. */
+export interface Placed {
   readonly state: State
-  readonly earliest: number
-  readonly latest: number
+  readonly order: number
+  /** States that took effect after it, in every truth joined here that has it. */
+  readonly newer: readonly State[]
 }
 
 /** A running operation that took effect, and when. */
@@ -60,9 +62,9 @@ interface Seen {
 }
 
 export interface Truth {
-  readonly current: Ordered
+  readonly current: Placed
   /** States a power cut may bring back. */
-  readonly older: readonly Ordered[]
+  readonly older: readonly Placed[]
   readonly done: readonly Done[]
   readonly seen: readonly Seen[]
   /** Leases that may no longer fill. */
@@ -79,13 +81,12 @@ export const INITIAL: State = {
   durability: 'sync',
   tags: [],
   group: undefined,
-  expiresLeastMs: Number.POSITIVE_INFINITY,
-  expiresMostMs: Number.POSITIVE_INFINITY,
+  ttlMs: Number.POSITIVE_INFINITY,
   seenAt: 0,
 }
 
 export const FIRST: Truth = {
-  current: { state: INITIAL, earliest: 0, latest: 0 },
+  current: { state: INITIAL, order: 0, newer: [] },
   older: [],
   done: [],
   seen: [],
@@ -93,7 +94,7 @@ export const FIRST: Truth = {
   lost: [],
 }
 
-export type Made = Omit<State, 'id' | 'origin' | 'expiresMostMs' | 'seenAt'>
+type Made = Omit<State, 'id' | 'origin' | 'seenAt'>
 
 let states = 0
 
@@ -101,11 +102,15 @@ let states = 0
 export function stateOnce(origin: Observed, name: string, made: Made): State {
   let state = origin.states.get(name)
   if (state === undefined) {
-    state = { ...made, id: ++states, origin, expiresMostMs: Number.POSITIVE_INFINITY, seenAt: 0 }
+    state = { ...made, id: ++states, origin, seenAt: 0 }
     origin.states.set(name, state)
   }
   return state
 }
+
+/** The first moment the state may be expired, and the first it must be. */
+export const expiresLeastMs = ({ origin, ttlMs }: State): number => (origin?.leastMs ?? 0) + ttlMs
+export const expiresMostMs = ({ origin, ttlMs }: State): number => (origin?.endedMostMs ?? 0) + ttlMs
 
 export const absent = (origin: Observed, cause: Cause): State =>
   stateOnce(origin, cause, { ...INITIAL, durability: 'async', cause })
@@ -119,13 +124,9 @@ export const invalidates = (operation: Operation, { value, tags }: State): boole
   (operation.kind === 'clear' || (operation.kind === 'invalidateTag' && tags.includes(operation.tag)))
 
 export function become(truth: Truth, state: State, order: number): Truth {
+  const older = [...truth.older, truth.current].map((placed) => ({ ...placed, newer: [...placed.newer, state] }))
   const seen = truth.seen.map(({ by, states }) => ({ by, states: [...states, state] }))
-  return {
-    ...truth,
-    current: { state, earliest: order, latest: order },
-    older: [...truth.older, truth.current],
-    seen,
-  }
+  return { ...truth, current: { state, order, newer: [] }, older, seen }
 }
 
 export const isDone = (truth: Truth, observed: Observed): boolean =>
@@ -140,7 +141,7 @@ export const markDone = (truth: Truth, observed: Observed, order: number): Truth
 export function shadow(truth: Truth, invalidation: Observed): Truth {
   const { operation } = invalidation
   const dying = truth.older.filter(({ state }) => invalidates(operation, state))
-  const dead = dying.map((ordered) => ({ ...ordered, state: deadOf(invalidation, ordered.state) }))
+  const dead = dying.map((placed) => ({ ...placed, state: deadOf(invalidation, placed.state) }))
   const seen = truth.seen.map(({ by, states }) => {
     // A reader may judge what it found with the epochs of its end: a value seen before may be a miss to it.
     const isDying = states.some((state) => invalidates(operation, state))
@@ -165,37 +166,33 @@ function promise(truth: Truth, observed: Observed, order: number): Truth {
   const isSynced =
     'durability' in operation ? operation.durability === 'sync' : operation.kind === 'remotePut'
   if (operation.kind === 'invalidateTag') {
-    const isGone = ({ state, latest }: Ordered) => latest <= order && invalidates(operation, state)
-    return isSynced ? { ...truth, older: truth.older.filter((ordered) => !isGone(ordered)) } : truth
+    const isGone = (placed: Placed) => placed.order <= order && invalidates(operation, placed.state)
+    return isSynced ? { ...truth, older: truth.older.filter((placed) => !isGone(placed)) } : truth
   }
   return floorAt(truth, ({ state }) => state.origin === observed && (isSynced || state.durability === 'none'))
 }
 
-/** The newest of these states can no longer be rolled back; what is surely older is forgotten. */
-export function floorAt(truth: Truth, isSynced: (ordered: Ordered) => boolean): Truth {
-  let floor = isSynced(truth.current) ? truth.current.earliest : -1
-  for (const ordered of truth.older) if (isSynced(ordered)) floor = Math.max(floor, ordered.earliest)
-  if (floor < 0 || truth.older.length === 0) return truth
-  return { ...truth, older: truth.older.filter(({ latest }) => latest >= floor) }
+/** What is older than a synced state cannot come back. */
+export function floorAt(truth: Truth, isSynced: (placed: Placed) => boolean): Truth {
+  const synced = [truth.current, ...truth.older].filter(isSynced).map(({ state }) => state)
+  if (synced.length === 0 || truth.older.length === 0) return truth
+  return { ...truth, older: truth.older.filter(({ newer }) => !synced.some((state) => newer.includes(state))) }
 }
 
 /** What a power cut may leave of one truth. */
 export function rollBacks(truth: Truth): Truth[] {
-  const all = [truth.current, ...truth.older]
-  return all.flatMap((kept) => {
-    const undone = all.filter(
-      ({ state, earliest }) => earliest > kept.latest && state.group !== kept.state.group,
-    )
-    const lost = [...truth.lost, ...undone.flatMap(({ state }) => state.group ?? [])]
-    const after: Truth = { ...truth, current: kept, older: [], lost }
+  return [truth.current, ...truth.older].flatMap((kept) => {
+    const undone = kept.newer.filter(({ group }) => group !== undefined && group !== kept.state.group)
+    const lost = [...truth.lost, ...undone.flatMap(({ group }) => group ?? [])]
+    const after: Truth = { ...truth, current: { ...kept, newer: [] }, older: [], lost }
     const { origin, durability, value } = kept.state
     if (durability !== 'none' || value === undefined || origin === undefined) return [after]
     const gone = stateOnce(origin, `gone ${value}`, { ...INITIAL, cause: 'none lost' })
-    return [after, { ...after, current: { ...kept, state: gone } }]
+    return [after, { ...after, current: { ...after.current, state: gone } }]
   })
 }
 
-/** Truths that differ only in what lies behind them are joined; each state keeps the span of its orders. */
+/** Truths that differ only in what lies behind them are joined, to one that allows what either does. */
 export function merge(into: Map<string, Truth>, truth: Truth): void {
   const identity = identityOf(truth)
   const other = into.get(identity)
@@ -203,34 +200,23 @@ export function merge(into: Map<string, Truth>, truth: Truth): void {
     into.set(identity, truth)
     return
   }
-  const older = new Map<State, Ordered>()
-  for (const ordered of [...other.older, ...truth.older]) {
-    older.set(ordered.state, span(older.get(ordered.state) ?? ordered, ordered))
-  }
+  const older = new Map(other.older.map((placed) => [placed.state, placed]))
+  for (const placed of truth.older) older.set(placed.state, join(older.get(placed.state) ?? placed, placed))
   const seen = other.seen.map(({ by, states }) => {
     const more = truth.seen.find((same) => same.by === by)?.states ?? []
     return { by, states: [...new Set([...states, ...more])] }
   })
-  into.set(identity, {
-    ...other,
-    current: span(other.current, truth.current),
-    older: [...older.values()],
-    seen,
-  })
+  into.set(identity, { ...other, current: join(other.current, truth.current), older: [...older.values()], seen })
 }
 
-function identityOf({ current, older, done, broken, lost }: Truth): string {
+function join(a: Placed, b: Placed): Placed {
+  if (a === b) return a
+  const newer = a.newer.filter((state) => b.newer.includes(state))
+  return { state: a.state, order: Math.max(a.order, b.order), newer }
+}
+
+function identityOf({ current, done, broken, lost }: Truth): string {
   let identity = `${current.state.id}`
   for (const { observed } of done) identity += ` ${observed.id}`
-  if (broken.length > 0 || lost.length > 0) identity += `|${broken}|${lost}`
-  // Which states a power cut undoes together with a group is known only while their order is.
-  if (older.some(({ state }) => state.group !== undefined))
-    identity += `|${older.map(({ state }) => state.id)}`
-  return identity
+  return broken.length > 0 || lost.length > 0 ? `${identity}|${broken}|${lost}` : identity
 }
-
-const span = (a: Ordered, b: Ordered): Ordered => ({
-  state: a.state,
-  earliest: Math.min(a.earliest, b.earliest),
-  latest: Math.max(a.latest, b.latest),
-})

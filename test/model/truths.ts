@@ -9,6 +9,8 @@ import {
   become,
   conclude,
   deadOf,
+  expiresLeastMs,
+  expiresMostMs,
   FIRST,
   floorAt,
   invalidates,
@@ -16,7 +18,7 @@ import {
   markDone,
   merge,
   type Observed,
-  type Ordered,
+  type Placed,
   rollBacks,
   type State,
   shadow,
@@ -68,12 +70,9 @@ export class Truths {
     })
   }
 
-  /** It makes no more states; their expiry is known as well as it ever will be. */
   end(observed: Observed): void {
     observed.endedAt = this.nextMoment()
-    const { operation } = observed
-    if (!('ttlMs' in operation) || operation.ttlMs === undefined) return
-    for (const state of observed.states.values()) state.expiresMostMs = this.mostMs + operation.ttlMs
+    observed.endedMostMs = this.mostMs
   }
 
   /**
@@ -107,8 +106,8 @@ export class Truths {
 
   /** Everything acknowledged before the flush began is synced. */
   flushed(histories: Iterable<KeyHistory>, flush: Observed): void {
-    const isCovered = ({ state: { origin }, latest }: Ordered): boolean =>
-      latest <= flush.orderAtBegin &&
+    const isCovered = ({ state: { origin }, order }: Placed): boolean =>
+      order <= flush.orderAtBegin &&
       (origin === undefined || (origin.endedAt ?? flush.beganAt) < flush.beganAt)
     for (const history of histories) history.truths = history.truths.map((truth) => floorAt(truth, isCovered))
   }
@@ -162,11 +161,11 @@ export class Truths {
   }
 
   #mayBeAlive(state: State, { leastMs }: Observed): boolean {
-    return state.value !== undefined && state.expiresMostMs > leastMs
+    return state.value !== undefined && expiresMostMs(state) > leastMs
   }
 
   #mayBeAbsent(state: State): boolean {
-    return state.value === undefined || state.expiresLeastMs <= this.mostMs
+    return state.value === undefined || expiresLeastMs(state) <= this.mostMs
   }
 
   /** What the key can be after the operation took effect now, conditions met. None: it cannot have. */
@@ -183,8 +182,7 @@ export class Truths {
         return this.#mayBeAbsent(state) ? this.#write(key, truth, observed) : []
       case 'touch': {
         if (!this.#mayBeAlive(state, observed)) return []
-        const expiresLeastMs = observed.leastMs + operation.ttlMs
-        const touched = stateOnce(observed, `${state.id}`, { ...state, expiresLeastMs })
+        const touched = stateOnce(observed, `${state.value}`, { ...state, ttlMs: operation.ttlMs })
         return [markDone(become(truth, touched, ++this.orders), observed, this.orders)]
       }
       case 'delete':
@@ -222,7 +220,7 @@ export class Truths {
   }
 
   #stateOf(key: Key, observed: Observed): State {
-    const { operation, id, leastMs } = observed
+    const { operation, id } = observed
     const ttlMs = 'ttlMs' in operation ? operation.ttlMs : undefined
     const group = operation.kind === 'setMany' ? operation : undefined
     const single = 'value' in operation ? operation.value : undefined
@@ -232,7 +230,7 @@ export class Truths {
       durability: 'durability' in operation ? operation.durability : 'sync',
       tags: 'tags' in operation ? operation.tags : [],
       group: group === undefined ? undefined : id,
-      expiresLeastMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : leastMs + ttlMs,
+      ttlMs: ttlMs ?? Number.POSITIVE_INFINITY,
     })
   }
 

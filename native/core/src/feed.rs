@@ -236,7 +236,7 @@ pub fn pack_run(
 }
 
 /// The header of the record at a location, checked against its segment.
-#[inline]
+#[inline(always)]
 pub fn read_header(arena: &Arena, location: Location) -> Option<Header> {
     let first = arena.record_word(location)?;
     let words_left = arena.segment_words() - location.offset as usize;

@@ -119,7 +119,7 @@ impl Header {
 
     /// Reads a header through `load`, which gives word `i` of the record or `None` past the segment's end.
     /// `None` when the bytes are not those of a record.
-    #[inline]
+    #[inline(always)]
     pub fn parse(load: impl Fn(usize) -> Option<u64>) -> Option<Header> {
         let clock = load(0)?;
         let second = load(1)?;
@@ -141,6 +141,7 @@ impl Header {
         Some(header)
     }
 
+    #[inline(never)]
     fn parse_optional(&mut self, load: impl Fn(usize) -> Option<u64>) -> Option<()> {
         let flags = self.flags;
         if flags & !FLAGS_KNOWN != 0 {

@@ -129,6 +129,11 @@ mod real {
             let _ = index;
         }
 
+        #[inline]
+        pub fn prefetch_byte(&self, index: usize) {
+            self.prefetch(index / 8);
+        }
+
         /// Allocates the pages of a range and maps them. False when there is no memory for them.
         pub fn allocate(&self, byte: usize, bytes: usize) -> bool {
             debug_assert!(byte + bytes <= self.bytes);
@@ -204,12 +209,16 @@ mod real {
 
 #[cfg(loom)]
 mod fake {
-    use crate::sync::{AtomicU64, AtomicU8};
+    use crate::sync::{AtomicU64, AtomicU8, Ordering};
 
     /// The stateful fake of a mapping: one loom atomic for each word, so that loom sees every access.
     pub struct Words {
         words: Vec<AtomicU64>,
         bytes: Vec<AtomicU8>,
+        /// Stored to before every access, never loaded. Loom remembers only the last access of an atomic, so a
+        /// writer that loads a word before it stores to it hides the reader's load, and with it the order in which
+        /// the store comes first. Here every two accesses meet, and a relaxed store orders nothing.
+        meeting: AtomicU64,
     }
 
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,12 +228,14 @@ mod fake {
 
     impl Words {
         pub fn of_words(count: usize) -> Words {
-            Words { words: (0..count).map(|_| AtomicU64::new(0)).collect(), bytes: Vec::new() }
+            let words = (0..count).map(|_| AtomicU64::new(0)).collect();
+            Words { words, bytes: Vec::new(), meeting: AtomicU64::new(0) }
         }
 
         /// For the touch file: access bytes and no words.
         pub fn of_bytes(count: usize) -> Words {
-            Words { words: Vec::new(), bytes: (0..count).map(|_| AtomicU8::new(0)).collect() }
+            let bytes = (0..count).map(|_| AtomicU8::new(0)).collect();
+            Words { words: Vec::new(), bytes, meeting: AtomicU64::new(0) }
         }
 
         pub fn bytes(&self) -> usize {
@@ -232,6 +243,7 @@ mod fake {
         }
 
         pub fn word(&self, index: usize) -> &AtomicU64 {
+            self.meeting.store(0, Ordering::Relaxed);
             &self.words[index]
         }
 
@@ -240,6 +252,8 @@ mod fake {
         }
 
         pub fn prefetch(&self, _index: usize) {}
+
+        pub fn prefetch_byte(&self, _index: usize) {}
 
         pub fn allocate(&self, _byte: usize, _bytes: usize) -> bool {
             true

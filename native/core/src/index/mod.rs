@@ -38,6 +38,24 @@ impl<'a> Walk<'a> {
         let next = arena.bucket_slot(bucket, 0);
         Walk { arena, next, end_word: next.word + BUCKET_SLOTS, chunks: 0 }
     }
+
+    /// Goes on in a chunk that a bucket links to.
+    pub fn of_chunk(arena: &'a Arena, chunk: u32) -> Walk<'a> {
+        let mut walk = Walk { arena, next: Slot { word: 0, touch: 0 }, end_word: 0, chunks: 0 };
+        walk.enter(chunk);
+        walk
+    }
+
+    /// Ends the walk instead when the number makes no sense or the chain has no end.
+    fn enter(&mut self, chunk: u32) {
+        self.chunks += 1;
+        if chunk as usize >= self.arena.geometry().chunks || self.chunks > CHAIN_CHUNKS_MAX {
+            self.end_word = self.next.word;
+            return;
+        }
+        self.next = self.arena.chunk_slot(chunk, 0);
+        self.end_word = self.next.word + CHUNK_SLOTS;
+    }
 }
 
 impl Iterator for Walk<'_> {
@@ -54,14 +72,7 @@ impl Iterator for Walk<'_> {
             self.next = Slot { word: slot.word + 1, touch: slot.touch + 1 };
             match word.linked_chunk() {
                 None => return Some((slot, word)),
-                Some(chunk) => {
-                    self.chunks += 1;
-                    if chunk as usize >= self.arena.geometry().chunks || self.chunks > CHAIN_CHUNKS_MAX {
-                        return None;
-                    }
-                    self.next = self.arena.chunk_slot(chunk, 0);
-                    self.end_word = self.next.word + CHUNK_SLOTS;
-                }
+                Some(chunk) => self.enter(chunk),
             }
         }
     }

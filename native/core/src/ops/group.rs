@@ -1,15 +1,20 @@
 //! Groups: several writes that become visible together, and the read that sees them so.
 
-use super::write::WriteRequest;
 use crate::arena::Arena;
-use crate::clock;
-use crate::error::{Code, Result, StoreError};
-use crate::feed::Change;
-use crate::layout::{superblock, Location};
-use crate::record::RecordBuffer;
-use crate::segment::Extent;
-use crate::store::Store;
-use crate::sync::{fence, lock, spin, Ordering};
+use crate::layout::superblock;
+use crate::sync::{fence, spin, Ordering};
+#[cfg(not(loom))]
+use {
+    super::write::WriteRequest,
+    crate::clock,
+    crate::error::{Code, Result, StoreError},
+    crate::feed::Change,
+    crate::layout::Location,
+    crate::record::RecordBuffer,
+    crate::segment::Extent,
+    crate::store::Store,
+    crate::sync::lock,
+};
 
 /// Looks at the group word before a reader goes on without waiting: an owner that died inside a publish must not
 /// stop readers for ever.
@@ -17,6 +22,7 @@ const GROUP_WAITS_MAX: u32 = 1 << 20;
 /// Times a group read starts again.
 pub const GROUP_RETRIES_MAX: u32 = 64;
 
+#[cfg(not(loom))]
 impl Store {
     /// Stores all of the requests or none. Later ones of the same key win. Conditions do not apply.
     pub fn set_many(&self, requests: &[WriteRequest]) -> Result<()> {

@@ -6,7 +6,6 @@ mod account;
 mod compact;
 #[cfg(not(loom))]
 mod drain;
-#[cfg(not(loom))]
 mod group;
 pub mod read;
 #[cfg(not(loom))]
@@ -16,7 +15,6 @@ mod scan;
 #[cfg(not(loom))]
 mod write;
 
-#[cfg(not(loom))]
 pub use group::read_group;
 #[cfg(not(loom))]
 pub use room::BUDGET_BYTES_MIN;

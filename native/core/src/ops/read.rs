@@ -16,7 +16,7 @@ use crate::arena::{Arena, Slot};
 use crate::evict::ACCESS_MAX;
 use crate::feed::read_header;
 use crate::index::Walk;
-use crate::layout::{bucket_of, shard_of, tag_of, SlotWord};
+use crate::layout::{bucket_of, shard_of, tag_of, SlotWord, BUCKET_SLOTS};
 use crate::namespaces;
 use crate::record::{copy_out, equals, Header, EXTENTS_MAX};
 use crate::segment::{copy_run, Extent};
@@ -110,7 +110,7 @@ impl Reader<'_> {
         Lookup::Abandoned
     }
 
-    #[inline]
+    #[inline(always)]
     fn attempt<D: Destination>(
         &self,
         namespace: u32,
@@ -127,25 +127,55 @@ impl Reader<'_> {
             return Some(Lookup::Closed);
         }
         let tag = tag_of(hash);
-        for (slot, word) in Walk::new(arena, bucket_of(hash, count)) {
-            if word.tag() != tag {
-                continue;
-            }
-            match self.examine(namespace, key, slot, word, destination) {
-                Examined::Hit(header) => {
-                    touch(arena, slot);
-                    return Some(Lookup::Hit(header));
+        let bucket = bucket_of(hash, count);
+        // The bucket itself first, without asking of every word whether it is a link: only the last one can be.
+        let first = arena.bucket_slot(bucket, 0);
+        let mut word = SlotWord::EMPTY;
+        for position in 0..BUCKET_SLOTS {
+            let slot = Slot { word: first.word + position, touch: first.touch + position };
+            word = arena.load_slot(slot);
+            if word.tag() == tag {
+                if let Some(answer) = self.visit(namespace, key, slot, word, destination) {
+                    return answer;
                 }
-                Examined::Dead => return Some(Lookup::Miss),
-                Examined::Other => {}
-                Examined::Changed => return None,
+            }
+        }
+        // The last word as it was compared: loaded again, it may be the entry that has taken the place of the link.
+        if let Some(chunk) = word.linked_chunk() {
+            for (slot, word) in Walk::of_chunk(arena, chunk) {
+                if word.tag() == tag {
+                    if let Some(answer) = self.visit(namespace, key, slot, word, destination) {
+                        return answer;
+                    }
+                }
             }
         }
         fence(Ordering::Acquire);
         (moves.load(Ordering::Relaxed) == moves_before).then_some(Lookup::Miss)
     }
 
-    #[inline]
+    /// Looks at a slot whose tag matches: `None` to go on, `Some(None)` to start again, else the answer.
+    #[inline(always)]
+    fn visit<D: Destination>(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        slot: Slot,
+        word: SlotWord,
+        destination: &mut D,
+    ) -> Option<Option<Lookup>> {
+        match self.examine(namespace, key, slot, word, destination) {
+            Examined::Hit(header) => {
+                touch(self.arena, slot);
+                Some(Some(Lookup::Hit(header)))
+            }
+            Examined::Dead => Some(Some(Lookup::Miss)),
+            Examined::Other => None,
+            Examined::Changed => Some(None),
+        }
+    }
+
+    #[inline(always)]
     fn examine<D: Destination>(
         &self,
         namespace: u32,
@@ -158,6 +188,11 @@ impl Reader<'_> {
         let location = word.location();
         if location.segment as usize >= arena.geometry().segments {
             return Examined::Other;
+        }
+        // The record's lines come while slot and generation are looked at.
+        if let Some(first) = arena.record_word(location) {
+            arena.data().prefetch(first);
+            arena.data().prefetch(first + 8);
         }
         let generation_word = arena.generation(location.segment);
         let generation = generation_word.load(Ordering::Acquire);
@@ -177,7 +212,7 @@ impl Reader<'_> {
     }
 
     /// Everything between the two looks at the slot: what it finds is believed only after the second one.
-    #[inline]
+    #[inline(always)]
     fn copy<D: Destination>(
         &self,
         namespace: u32,

@@ -12,7 +12,10 @@ use crate::record::{self, EXTENTS_MAX};
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(not(loom))]
 pub const UNIT_BYTES_MIN: usize = 256;
+#[cfg(loom)]
+pub const UNIT_BYTES_MIN: usize = 16;
 pub const UNIT_BYTES_MAX: usize = 4096;
 
 /// A piece of a value: units counted from the start of the segment area.
