@@ -40,7 +40,7 @@ export const MUTANTS = {
   readerSkipsValidation: of(5, 'recycling', 'never-written'),
   recycleBeforeUnpublish: of(5, 'recycling', 'never-written', 'stale-returned'),
   nearCacheComparesSlotWordOnly: of(6, 'recycling', 'stale-returned'),
-  nearCacheIgnoresTags: of(7, 'recycling', 'tagged-returned', 'false-miss'),
+  nearCacheIgnoresTags: of(7, 'recycling', 'tagged-returned', 'false-miss', 'stale-returned'),
   nearCacheIgnoresClear: of(7, 'near', 'cleared-returned'),
   changeCounterBumpedAfterEpoch: of(7, 'near', 'cleared-returned'),
   splitWithoutVersionRecheck: of(9, 'growth', 'false-miss'),

@@ -1,5 +1,5 @@
 /** Mixes of operations. `everything` asks for all of it; the others leave out what their hazards do not need. */
-import type { Profile } from './schedule.ts'
+import type { Profile, Word } from './schedule.ts'
 
 const BASE: Profile = {
   words: {},
@@ -15,6 +15,9 @@ const BASE: Profile = {
 }
 
 const FLOW = { write: 2, checkpoint: 1, evict: 2, settle: 1 }
+
+/** A key comes to lie in a log file that is no longer the newest. */
+const AGEING: readonly Word[] = ['set', 'settle', 'setOther', 'settle', 'setOther', 'settle']
 
 export const PROFILES = {
   everything: {
@@ -54,12 +57,13 @@ export const PROFILES = {
   durability: { ...BASE, words: { ...FLOW, set: 6, get: 2, kill: 1, power: 2 }, durability: [0, 1, 2] },
   expiry: {
     ...BASE,
-    words: { set: 5, settle: 3, write: 3, evict: 2, get: 3, wait: 4, kill: 1, power: 3 },
+    words: { story: 2, set: 4, settle: 2, write: 2, get: 2, wait: 3, kill: 1, power: 2 },
+    story: ['set', 'settle', 'set', 'write', 'wait', 'evict', 'evict', 'get'],
     keys: 1,
     items: 40,
     ttlChance: 0.5,
   },
-  none: { ...BASE, words: { ...FLOW, set: 6, get: 2, delete: 1, kill: 1, power: 2 }, durability: [3, 2, 0] },
+  none: { ...BASE, words: { ...FLOW, set: 6, get: 2, delete: 1, kill: 1, power: 2 }, durability: [3, 2, 0], slow: ['set'] },
   cover: {
     ...BASE,
     words: { set: 5, get: 5, settle: 3, evict: 2 },
@@ -119,20 +123,26 @@ export const PROFILES = {
   },
   sweeping: {
     ...BASE,
-    words: { set: 4, get: 1, delete: 3, settle: 4, sink: 2, drain: 4, sweep: 5, power: 1 },
-    items: 60,
+    words: { story: 1 },
+    story: [...AGEING, 'drain', 'delete', 'settle', 'sweep', 'settle', 'get', 'power'],
+    items: 40,
+    touchChance: 0,
     slow: ['drain'],
   },
   reviving: {
     ...BASE,
-    words: { set: 3, delete: 3, settle: 5, drain: 4, sweep: 5 },
-    items: 60,
+    words: { story: 1 },
+    story: [...AGEING, 'drain', 'delete', 'settle', 'sweep', 'settle', 'get'],
+    items: 40,
+    touchChance: 1,
     slow: ['drain'],
   },
   draining: {
     ...BASE,
-    words: { set: 5, get: 2, delete: 2, write: 2, settle: 3, drain: 7, sweep: 2, power: 2 },
-    items: 60,
+    words: { story: 1, set: 1, write: 1, settle: 1, drain: 1 },
+    story: [...AGEING, 'drain', 'set', 'settle', 'drain', 'power'],
+    items: 40,
+    touchChance: 0.8,
     slow: ['drain'],
   },
   groups: {

@@ -82,8 +82,8 @@ impl Store {
         let mut offset = 0;
         while offset < used {
             match read_header(&self.arena, Location::new(segment, generation, offset)) {
-                Some(header) => offset += header.record_words() as u32,
-                None => return corrupt(format!("segment {segment} has no record at word {offset}")),
+                Some(header) => offset += header.record_grains() as u32,
+                None => return corrupt(format!("segment {segment} has no record at grain {offset}")),
             }
         }
         if offset != used {
@@ -114,7 +114,7 @@ impl Store {
             return corrupt(format!("no record at {location:?}"));
         };
         let mut key = vec![0; header.key_bytes as usize];
-        let first = self.arena.record_word(location).expect("checked before");
+        let first = self.arena.record_byte(location).expect("checked before");
         copy_out(self.arena.data(), first, header.key_at as usize, &mut key);
         let hash = self.hasher.hash(header.namespace, &key);
         if bucket_of(hash, self.arena.bucket_count()) != bucket || tag_of(hash) != word.tag() {

@@ -9,7 +9,7 @@
 
 use crate::arena::Arena;
 use crate::layout::Location;
-use crate::record::{copy_out, Header};
+use crate::record::{copy_out, load_grain, Header};
 use crate::segment::{copy_run, Extent};
 use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering};
 
@@ -207,8 +207,8 @@ fn pack(
 pub fn pack_record(arena: &Arena, location: Location, out: &mut Vec<u8>) -> Option<Header> {
     let header = read_header(arena, location)?;
     let start = out.len();
-    out.resize(start + header.record_words() * 8, 0);
-    copy_out(arena.data(), arena.record_word(location)?, 0, &mut out[start..]);
+    out.resize(start + header.record_bytes(), 0);
+    copy_out(arena.data(), arena.record_byte(location)?, 0, &mut out[start..]);
     Some(header)
 }
 
@@ -238,10 +238,9 @@ pub fn pack_run(
 /// The header of the record at a location, checked against its segment.
 #[inline(always)]
 pub fn read_header(arena: &Arena, location: Location) -> Option<Header> {
-    let first = arena.record_word(location)?;
-    let words_left = arena.segment_words() - location.offset as usize;
-    let header = Header::parse(|word| {
-        (word < words_left).then(|| arena.data().word(first + word).load(Ordering::Relaxed))
-    })?;
-    (header.record_words() <= words_left).then_some(header)
+    let first = arena.record_byte(location)?;
+    let grains_left = arena.segment_grains() - location.offset as usize;
+    let header =
+        Header::parse(|grain| (grain < grains_left).then(|| load_grain(arena.data(), first + grain * 4)))?;
+    (header.record_grains() <= grains_left).then_some(header)
 }

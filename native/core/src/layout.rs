@@ -4,7 +4,7 @@
 //! data file   | superblock 4 KiB | namespaces | segment table | shard lines | index | chunks | segments ... |
 //! touch file  | header 4 KiB | counter slots | access bytes of the index | access bytes of the chunks |
 //!
-//! slot word   63 special | 62 = 1 | 61 = 0 | 60..45 tag | 44..29 segment | 28..20 generation | 19..0 offset / 8
+//! slot word   63 special | 62 = 1 | 61 = 0 | 60..45 tag | 44..29 segment | 28..20 generation | 19..0 offset / 4
 //! ```
 //!
 //! Bits 62 and 61 make every non-empty word a normal double, so that JavaScript can compare it in one load.
@@ -17,6 +17,8 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"RAMCACHE");
 pub const LAYOUT_VERSION: u64 = 1;
 
 pub const WORD_BYTES: usize = 8;
+/// Records begin at multiples of this; two may share a word, which is then written by read and write of the whole.
+pub const GRAIN_BYTES: usize = 4;
 pub const PAGE_BYTES: usize = 4096;
 
 /// Slots of a bucket: one cache line.
@@ -65,7 +67,7 @@ pub const SEGMENT_STATE: usize = 1;
 pub const SEGMENT_BYTES_MIN: usize = 8 << 10;
 #[cfg(loom)]
 pub const SEGMENT_BYTES_MIN: usize = 64;
-pub const SEGMENT_BYTES_MAX: usize = 8 << 20;
+pub const SEGMENT_BYTES_MAX: usize = 4 << 20;
 /// Wanted number of segments of a budget; the spare ones and the half-filled ones cost about 5 of them.
 pub const SEGMENTS_WANTED: usize = 1024;
 /// Least number of segments of a small budget, whose segments grow up to the next size first.
@@ -153,7 +155,7 @@ const OFFSET_BITS: u32 = 20;
 const _: () = {
     assert!(OFFSET_BITS + GENERATION_BITS + SEGMENT_BITS == TAG_SHIFT);
     assert!(TAG_SHIFT + 16 == 61);
-    assert!(SEGMENT_BYTES_MAX / WORD_BYTES <= 1 << OFFSET_BITS);
+    assert!(SEGMENT_BYTES_MAX / GRAIN_BYTES <= 1 << OFFSET_BITS);
     assert!(NAMESPACE_NAME * WORD_BYTES + NAMESPACE_NAME_BYTES_MAX <= NAMESPACE_LINE * WORD_BYTES);
     assert!(counters::GET_HISTOGRAM + counters::HISTOGRAM_BUCKETS == counters::SET_HISTOGRAM);
     assert!(counters::SET_HISTOGRAM + counters::HISTOGRAM_BUCKETS == counters::WORDS);
@@ -166,7 +168,7 @@ pub struct Location {
     pub segment: u32,
     /// Low bits of the segment's generation when the record was written.
     pub generation: u32,
-    /// Offset in the segment, in words.
+    /// Offset in the segment, in grains.
     pub offset: u32,
 }
 

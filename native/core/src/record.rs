@@ -10,14 +10,14 @@
 //!     RUN        u32 extents: the value lies in runs, its place here holds u64 extents
 //!     EXT        u32 further flags, then by flag:
 //!                EXPIRY_AT u64 ms since 1970 | EXPIRY_CLOCK u64 | IDLE u32 ms | TAGS u32 bytes
-//! ..  key, value (or extents), tags (each: u8 length, bytes), padding to 8
+//! ..  key, value (or extents), tags (each: u8 length, bytes), padding to 4
 //! ```
 //!
 //! A record is written whole before it is published and never changed in place. Bytes in shared memory are hostile
 //! to a reader: every length is checked against the segment before it is believed.
 
 use crate::arena::Words;
-use crate::layout::{KEY_BYTES_MAX, TAGS_BYTES_MAX, VALUE_BYTES_MAX, WORD_BYTES};
+use crate::layout::{GRAIN_BYTES, KEY_BYTES_MAX, TAGS_BYTES_MAX, VALUE_BYTES_MAX, WORD_BYTES};
 use crate::sync::Ordering;
 
 pub const FLAG_LONG: u32 = 1;
@@ -108,8 +108,11 @@ impl Header {
         self.value_at() + self.inline_bytes()
     }
     #[inline]
-    pub fn record_words(&self) -> usize {
-        (self.tags_at() + self.tags_bytes as usize).div_ceil(WORD_BYTES)
+    pub fn record_grains(&self) -> usize {
+        (self.tags_at() + self.tags_bytes as usize).div_ceil(GRAIN_BYTES)
+    }
+    pub fn record_bytes(&self) -> usize {
+        self.record_grains() * GRAIN_BYTES
     }
     /// Key and value: what a user would call the size.
     #[inline]
@@ -117,13 +120,12 @@ impl Header {
         self.key_bytes as u64 + self.value_bytes as u64
     }
 
-    /// Reads a header through `load`, which gives word `i` of the record or `None` past the segment's end.
+    /// Reads a header through `load`, which gives grain `i` of the record or `None` past the segment's end.
     /// `None` when the bytes are not those of a record.
     #[inline(always)]
-    pub fn parse(load: impl Fn(usize) -> Option<u64>) -> Option<Header> {
-        let clock = load(0)?;
-        let second = load(1)?;
-        let meta = second as u32;
+    pub fn parse(load: impl Fn(usize) -> Option<u32>) -> Option<Header> {
+        let clock = load(0)? as u64 | (load(1)? as u64) << 32;
+        let meta = load(2)?;
         let flags = meta & 0xff;
         let mut header = Header {
             clock,
@@ -142,20 +144,20 @@ impl Header {
     }
 
     #[inline(never)]
-    fn parse_optional(&mut self, load: impl Fn(usize) -> Option<u64>) -> Option<()> {
+    fn parse_optional(&mut self, load: impl Fn(usize) -> Option<u32>) -> Option<()> {
         let flags = self.flags;
         if flags & !FLAGS_KNOWN != 0 {
             return None;
         }
-        let mut at = HEADER_BYTES_MIN;
+        let mut at = HEADER_BYTES_MIN / GRAIN_BYTES;
         let mut take = |bytes: usize| -> Option<u64> {
-            let low = load(at / 8)? >> (at % 8 * 8) & 0xffff_ffff;
-            at += 4;
+            let low = load(at)? as u64;
+            at += 1;
             if bytes == 4 {
                 return Some(low);
             }
-            let high = load(at / 8)? >> (at % 8 * 8) & 0xffff_ffff;
-            at += 4;
+            let high = load(at)? as u64;
+            at += 1;
             Some(high << 32 | low)
         };
         if flags & FLAG_LONG != 0 {
@@ -189,7 +191,7 @@ impl Header {
                 self.tags_bytes = take(4)? as u32;
             }
         }
-        self.key_at = at as u32;
+        self.key_at = (at * GRAIN_BYTES) as u32;
         let is_sane = (1..=KEY_BYTES_MAX as u32).contains(&self.key_bytes)
             && self.value_bytes as usize <= VALUE_BYTES_MAX
             && self.extents as usize <= EXTENTS_MAX
@@ -221,7 +223,7 @@ pub struct Parts<'a> {
     pub tags: &'a [u8],
 }
 
-/// A record under construction, padded to whole words. Reused between writes.
+/// A record under construction, padded to whole grains. Reused between writes.
 #[derive(Default)]
 pub struct RecordBuffer {
     bytes: Vec<u8>,
@@ -287,7 +289,7 @@ impl RecordBuffer {
         out.extend_from_slice(parts.key);
         out.extend_from_slice(parts.value);
         out.extend_from_slice(parts.tags);
-        out.resize(out.len().next_multiple_of(WORD_BYTES), 0);
+        out.resize(out.len().next_multiple_of(GRAIN_BYTES), 0);
     }
 
     pub fn stamp(&mut self, clock: u64) {
@@ -298,43 +300,64 @@ impl RecordBuffer {
         &self.bytes
     }
 
-    pub fn words(&self) -> usize {
-        self.bytes.len() / WORD_BYTES
-    }
-
     pub fn header(&self) -> Header {
-        Header::parse(|word| word_of(&self.bytes, word)).expect("a record just built is a record")
+        Header::parse(|grain| grain_of(&self.bytes, grain)).expect("a record just built is a record")
     }
 }
 
-/// Word `index` of a byte string, or `None` past its end.
-pub fn word_of(bytes: &[u8], index: usize) -> Option<u64> {
-    let word = bytes.get(index * WORD_BYTES..(index + 1) * WORD_BYTES)?;
-    Some(u64::from_le_bytes(word.try_into().expect("eight bytes")))
+/// Grain `index` of a byte string, or `None` past its end.
+pub fn grain_of(bytes: &[u8], index: usize) -> Option<u32> {
+    let grain = bytes.get(index * GRAIN_BYTES..(index + 1) * GRAIN_BYTES)?;
+    Some(u32::from_le_bytes(grain.try_into().expect("four bytes")))
 }
 
-/// Writes whole words by relaxed atomic stores. `bytes` is padded to words by the caller or here with zeros.
-pub fn copy_in(words: &Words, at_word: usize, bytes: &[u8]) {
-    let mut chunks = bytes.chunks_exact(WORD_BYTES);
-    let mut word = at_word;
-    for chunk in chunks.by_ref() {
-        words.word(word).store(u64::from_le_bytes(chunk.try_into().expect("eight bytes")), Ordering::Relaxed);
+/// A grain of shared memory, out of its whole word.
+#[inline(always)]
+pub fn load_grain(words: &Words, at_byte: usize) -> u32 {
+    (words.word(at_byte / WORD_BYTES).load(Ordering::Relaxed) >> (at_byte % WORD_BYTES * 8)) as u32
+}
+
+/// Writes bytes by relaxed atomic stores of whole words. `at_byte` is a multiple of [`GRAIN_BYTES`]; when it is in
+/// the middle of a word, the first half of that word is kept: it is the end of another record, whose readers see the
+/// same bytes before and after. What follows the last byte in its word becomes zero.
+pub fn copy_in(words: &Words, at_byte: usize, bytes: &[u8]) {
+    let mut word = at_byte / WORD_BYTES;
+    let mut rest = bytes;
+    if !at_byte.is_multiple_of(WORD_BYTES) {
+        debug_assert_eq!(at_byte % WORD_BYTES, GRAIN_BYTES);
+        let (head, tail) = bytes.split_at(GRAIN_BYTES.min(bytes.len()));
+        let kept = words.word(word).load(Ordering::Relaxed) & u32::MAX as u64;
+        words.word(word).store(kept | padded(head) << 32, Ordering::Relaxed);
+        word += 1;
+        rest = tail;
+    }
+    for chunk in rest.chunks(WORD_BYTES) {
+        words.word(word).store(padded(chunk), Ordering::Relaxed);
         word += 1;
     }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut last = [0; WORD_BYTES];
-        last[..rest.len()].copy_from_slice(rest);
-        words.word(word).store(u64::from_le_bytes(last), Ordering::Relaxed);
-    }
 }
 
-/// Reads `out.len()` bytes from any byte offset by relaxed atomic loads. What it reads may be torn: the caller
-/// validates afterwards. The words that hold the range must lie inside the mapping.
+/// Up to eight bytes as a little-endian word.
+#[inline(always)]
+fn padded(bytes: &[u8]) -> u64 {
+    if let Ok(whole) = bytes.try_into() {
+        return u64::from_le_bytes(whole);
+    }
+    let mut word = [0; WORD_BYTES];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Reads `out.len()` bytes from any byte offset behind `at_byte` by relaxed atomic loads. What it reads may be torn:
+/// the caller validates afterwards. The words that hold the range must lie inside the mapping.
 #[inline]
-pub fn copy_out(words: &Words, at_word: usize, byte: usize, out: &mut [u8]) {
-    let mut word = at_word + byte / WORD_BYTES;
-    let shift = (byte % WORD_BYTES * 8) as u32;
+pub fn copy_out(words: &Words, at_byte: usize, byte: usize, out: &mut [u8]) {
+    if out.is_empty() {
+        return;
+    }
+    let from = at_byte + byte;
+    let mut word = from / WORD_BYTES;
+    let shift = (from % WORD_BYTES * 8) as u32;
     let mut chunks = out.chunks_exact_mut(WORD_BYTES);
     if shift == 0 {
         for chunk in chunks.by_ref() {
@@ -347,11 +370,7 @@ pub fn copy_out(words: &Words, at_word: usize, byte: usize, out: &mut [u8]) {
         }
         return;
     }
-    if chunks.len() == 0 && chunks.into_remainder().is_empty() {
-        return;
-    }
     let mut low = words.word(word).load(Ordering::Relaxed);
-    let mut chunks = out.chunks_exact_mut(WORD_BYTES);
     for chunk in chunks.by_ref() {
         word += 1;
         let high = words.word(word).load(Ordering::Relaxed);
@@ -368,43 +387,33 @@ pub fn copy_out(words: &Words, at_word: usize, byte: usize, out: &mut [u8]) {
     }
 }
 
-/// Whether the bytes from any byte offset equal `expected`, by relaxed atomic loads.
+/// Whether the bytes from any byte offset behind `at_byte` equal `expected`, by relaxed atomic loads of the words
+/// that hold them and no others.
 #[inline]
-pub fn equals(words: &Words, at_word: usize, byte: usize, expected: &[u8]) -> bool {
-    let mut word = at_word + byte / WORD_BYTES;
-    let shift = (byte % WORD_BYTES * 8) as u32;
-    let mut low = words.word(word).load(Ordering::Relaxed);
+pub fn equals(words: &Words, at_byte: usize, byte: usize, expected: &[u8]) -> bool {
+    let from = at_byte + byte;
+    let mut word = from / WORD_BYTES;
+    let shift = (from % WORD_BYTES * 8) as u32;
+    let load = |word: usize| words.word(word).load(Ordering::Relaxed);
     let mut chunks = expected.chunks_exact(WORD_BYTES);
     for chunk in chunks.by_ref() {
-        let found = if shift == 0 {
-            let found = low;
-            // The next word may lie past the record; it is loaded only when something of the key is in it.
-            word += 1;
-            found
-        } else {
-            word += 1;
-            let high = words.word(word).load(Ordering::Relaxed);
-            let found = low >> shift | high << (64 - shift);
-            low = high;
-            found
-        };
+        let mut found = load(word) >> shift;
+        word += 1;
+        if shift != 0 {
+            found |= load(word) << (64 - shift);
+        }
         if found != u64::from_le_bytes(chunk.try_into().expect("eight bytes")) {
             return false;
-        }
-        if shift == 0 && word * WORD_BYTES < at_word * WORD_BYTES + byte + expected.len() {
-            low = words.word(word).load(Ordering::Relaxed);
         }
     }
     let rest = chunks.remainder();
     if rest.is_empty() {
         return true;
     }
-    let mut found = low >> shift;
-    if shift != 0 && rest.len() * 8 > 64 - shift as usize {
-        found |= words.word(word + 1).load(Ordering::Relaxed) << (64 - shift);
+    let mut found = load(word) >> shift;
+    if rest.len() * 8 > 64 - shift as usize {
+        found |= load(word + 1) << (64 - shift);
     }
-    let mut wanted = [0; WORD_BYTES];
-    wanted[..rest.len()].copy_from_slice(rest);
     let mask = u64::MAX >> (64 - rest.len() * 8);
-    found & mask == u64::from_le_bytes(wanted)
+    found & mask == padded(rest)
 }

@@ -283,7 +283,7 @@ impl World {
 
     fn faulty_copy(&self, key: u8, location: Location) -> Option<Vec<u8>> {
         let header = read_header(&self.arena, location)?;
-        let first = self.arena.record_word(location)?;
+        let first = self.arena.record_byte(location)?;
         if header.key_bytes != 1 || !equals(self.arena.data(), first, header.key_at as usize, &[key]) {
             return None;
         }
@@ -357,7 +357,7 @@ fn publish_faulty(world: &World, slot: Slot, version: u64, fault: Fault) {
         // The next log takes the segment that is ready last, and begins it.
         let segment = world.segments.take(&world.arena, Kind::Main, true).expect("a segment is ready");
         world.publish(slot, STAYS, Location::new(segment, 0, 0), Ordering::Release);
-        let first = world.arena.record_word(Location::new(segment, 0, 0)).expect("inside");
+        let first = world.arena.record_byte(Location::new(segment, 0, 0)).expect("inside");
         copy_in(world.arena.data(), first, record.bytes());
         return;
     }
@@ -401,7 +401,7 @@ fn recycle(fault: Fault) {
 
 /// Retires the segment of a location and writes a record to its beginning.
 fn refill(world: &World, old: Location, record: &RecordBuffer, fault: Fault) -> Location {
-    let first = world.arena.record_word(old).expect("inside");
+    let first = world.arena.record_byte(old).expect("inside");
     match fault {
         Fault::NoReleaseFence => {
             world.arena.generation(old.segment).store(1, Ordering::Relaxed);
@@ -673,9 +673,9 @@ fn runs_used_again(fault: Fault) {
         match fault {
             Fault::UnitsGivenEarly => {}
             Fault::NoReleaseFence => {
-                let word = extents[0].unit as usize * world.runs.unit_bytes() / 8;
-                let word = world.arena.segment_area_word(word);
-                copy_in(world.arena.data(), word, &value(STAYS_TOO, 1));
+                let byte = extents[0].unit as usize * world.runs.unit_bytes();
+                let at = world.arena.segment_area_byte(byte);
+                copy_in(world.arena.data(), at, &value(STAYS_TOO, 1));
             }
             _ => {
                 give();

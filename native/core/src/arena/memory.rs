@@ -120,10 +120,10 @@ mod real {
         #[inline]
         pub fn prefetch(&self, index: usize) {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a prefetch never faults; the address is inside the mapping all the same.
+            // SAFETY: a prefetch never faults, wherever it points.
             unsafe {
                 use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-                _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().add(index * 8).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().wrapping_add(index * 8).cast());
             }
             #[cfg(not(target_arch = "x86_64"))]
             let _ = index;

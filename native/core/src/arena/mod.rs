@@ -22,7 +22,8 @@ pub struct Arena {
     index_word: usize,
     chunks_word: usize,
     segments_word: usize,
-    segment_words: usize,
+    segment_bytes: usize,
+    segment_grains: usize,
     index_touch_byte: usize,
     chunk_touch_byte: usize,
 }
@@ -47,7 +48,8 @@ impl Arena {
             index_word: geometry.index_word(),
             chunks_word: geometry.chunks_word(),
             segments_word: geometry.segments_word(),
-            segment_words: geometry.segment_bytes / layout::WORD_BYTES,
+            segment_bytes: geometry.segment_bytes,
+            segment_grains: geometry.segment_bytes / layout::GRAIN_BYTES,
             index_touch_byte: geometry.index_touch_byte(),
             chunk_touch_byte: geometry.chunk_touch_byte(),
         }
@@ -127,31 +129,33 @@ impl Arena {
         SlotWord(self.data.word(slot.word).load(Ordering::Acquire))
     }
 
-    /// First word of a location, or `None` when it lies outside the mapped segments.
+    /// First byte of a location in the data file, or `None` when it lies outside the mapped segments.
     #[inline]
-    pub fn record_word(&self, location: layout::Location) -> Option<usize> {
+    pub fn record_byte(&self, location: layout::Location) -> Option<usize> {
         let inside = (location.segment as usize) < self.geometry.segments
-            && (location.offset as usize) < self.segment_words;
+            && (location.offset as usize) < self.segment_grains;
         inside.then(|| {
-            self.segments_word + location.segment as usize * self.segment_words + location.offset as usize
+            self.segments_word * layout::WORD_BYTES
+                + location.segment as usize * self.segment_bytes
+                + location.offset as usize * layout::GRAIN_BYTES
         })
     }
 
     #[inline]
-    pub fn segment_words(&self) -> usize {
-        self.segment_words
+    pub fn segment_grains(&self) -> usize {
+        self.segment_grains
     }
 
-    /// Words of all segments together.
+    /// Bytes of all segments together.
     #[inline]
-    pub fn segments_words(&self) -> usize {
-        self.geometry.segments * self.segment_words
+    pub fn segments_bytes(&self) -> usize {
+        self.geometry.segments * self.segment_bytes
     }
 
-    /// A word of the segment area, counted from its start.
+    /// A byte of the segment area, counted from its start, in the data file.
     #[inline]
-    pub fn segment_area_word(&self, word: usize) -> usize {
-        self.segments_word + word
+    pub fn segment_area_byte(&self, byte: usize) -> usize {
+        self.segments_word * layout::WORD_BYTES + byte
     }
 
     #[inline]

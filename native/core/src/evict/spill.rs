@@ -7,7 +7,7 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 pub const SPILL_BATCH_BYTES: usize = 256 << 10;
 
 /// Evicted records of one or more slices of a drain, packed: `u32` bytes of the record, `u32` bytes of its value in
-/// runs, the record (padded to words), that value.
+/// runs, the record, that value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpillBatch {
     pub bytes: Vec<u8>,

@@ -32,7 +32,7 @@ impl Store {
             Counting::Everything => {
                 let run_bytes =
                     if header.is_run() { self.runs.footprint(header.value_bytes as usize) } else { 0 };
-                header.record_words() as u64 * 8 + run_bytes
+                header.record_bytes() as u64 + run_bytes
             }
         }
     }

@@ -45,7 +45,7 @@ impl Store {
         };
 
         let extent_bytes: Vec<u8> = new.iter().flat_map(|extent| extent.bits().to_le_bytes()).collect();
-        let first = self.arena.record_word(location).expect("inside its segment");
+        let first = self.arena.record_byte(location).expect("inside its segment");
         let mut key = vec![0; header.key_bytes as usize];
         copy_out(self.arena.data(), first, header.key_at as usize, &mut key);
         let mut tags = vec![0; header.tags_bytes as usize];

@@ -4,7 +4,7 @@ use crate::arena::Slot;
 use crate::evict::{Queue, Verdict};
 use crate::feed::{pack_record, pack_run, read_header};
 use crate::index::Index;
-use crate::layout::{shard_of, Location, SlotWord};
+use crate::layout::{shard_of, Location, SlotWord, GRAIN_BYTES};
 use crate::namespaces;
 use crate::record::{copy_out, Header};
 use crate::segment::{Extent, Front};
@@ -29,9 +29,9 @@ impl Store {
                 Front::Empty => break,
                 Front::Drained(segment) => self.segments.retire(&self.arena, segment),
                 Front::Record(location) => {
-                    let words = self.drain_record(queue, location, must_evict);
-                    log.advance(words);
-                    bytes += words as u64 * 8;
+                    let grains = self.drain_record(queue, location, must_evict);
+                    log.advance(grains);
+                    bytes += grains as u64 * GRAIN_BYTES as u64;
                 }
             }
         }
@@ -44,14 +44,14 @@ impl Store {
 
     fn drain_record(&self, queue: Queue, location: Location, must_evict: bool) -> u32 {
         let header = read_header(&self.arena, location).expect("the owner's logs hold records");
-        let words = header.record_words() as u32;
+        let grains = header.record_grains() as u32;
         let hash = self.hash_of_record(&header, location);
 
         let _shard = lock(&self.shards[shard_of(hash)]);
         if self.is_closed() {
-            return words;
+            return grains;
         }
-        let Some(slot) = Index::find_location(&self.arena, hash, location) else { return words };
+        let Some(slot) = Index::find_location(&self.arena, hash, location) else { return grains };
         let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
         match self.verdict(queue, &header, access, must_evict) {
             Verdict::Keep { access } => {
@@ -61,7 +61,7 @@ impl Store {
             }
             Verdict::Evict { ghost } => self.evict(queue, &header, location, slot, hash, ghost),
         }
-        words
+        grains
     }
 
     fn verdict(&self, queue: Queue, header: &Header, access: u8, must_evict: bool) -> Verdict {
@@ -86,7 +86,7 @@ impl Store {
 
     /// Appends a record to the main log and publishes it there; its value in runs stays where it is.
     fn keep(&self, queue: Queue, header: &Header, location: Location, slot: Slot, access: u8) -> bool {
-        let mut bytes = Vec::with_capacity(header.record_words() * 8);
+        let mut bytes = Vec::with_capacity(header.record_bytes());
         pack_record(&self.arena, location, &mut bytes).expect("read a moment ago");
         let Some(target) = self.main.append(&self.arena, &self.segments, &bytes, true) else { return false };
         self.arena.access_byte(slot).store(access, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl Store {
             return Vec::new();
         }
         let mut bits = vec![0; header.inline_bytes()];
-        let first = self.arena.record_word(location).expect("inside its segment");
+        let first = self.arena.record_byte(location).expect("inside its segment");
         copy_out(self.arena.data(), first, header.value_at(), &mut bits);
         bits.chunks_exact(8)
             .map(|bits| Extent::from_bits(u64::from_le_bytes(bits.try_into().expect("eight bytes"))))
@@ -150,7 +150,7 @@ impl Store {
     }
 
     fn hash_of_record(&self, header: &Header, location: Location) -> u64 {
-        let first = self.arena.record_word(location).expect("inside its segment");
+        let first = self.arena.record_byte(location).expect("inside its segment");
         let copy_and_hash = |key: &mut [u8]| {
             copy_out(self.arena.data(), first, header.key_at as usize, key);
             self.hasher.hash(header.namespace, key)

@@ -190,9 +190,9 @@ impl Reader<'_> {
             return Examined::Other;
         }
         // The record's lines come while slot and generation are looked at.
-        if let Some(first) = arena.record_word(location) {
-            arena.data().prefetch(first);
-            arena.data().prefetch(first + 8);
+        if let Some(first) = arena.record_byte(location) {
+            arena.data().prefetch_byte(first);
+            arena.data().prefetch_byte(first + 64);
         }
         let generation_word = arena.generation(location.segment);
         let generation = generation_word.load(Ordering::Acquire);
@@ -222,7 +222,7 @@ impl Reader<'_> {
     ) -> Examined {
         let arena = self.arena;
         let Some(header) = read_header(arena, location) else { return Examined::Other };
-        let first = arena.record_word(location).expect("checked by read_header");
+        let first = arena.record_byte(location).expect("checked by read_header");
         let is_other = header.key_bytes as usize != key.len()
             || header.namespace != namespace
             || !equals(arena.data(), first, header.key_at as usize, key);

@@ -114,7 +114,7 @@ fn read_entry(
     }
     let mut found = None;
     if let Some(header) = read_header(arena, location) {
-        let first = arena.record_word(location)?;
+        let first = arena.record_byte(location)?;
         let mut key = vec![0; (header.key_bytes as usize).min(KEY_BYTES_MAX)];
         copy_out(arena.data(), first, header.key_at as usize, &mut key);
         let mut tags = vec![0; header.tags_bytes as usize];

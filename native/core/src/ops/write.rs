@@ -160,7 +160,7 @@ impl Store {
         let written = self.commit(namespace, key, hash, buffer, |current, buffer| {
             let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
             body.resize(header.inline_bytes() + header.tags_bytes as usize, 0);
-            let first = self.arena.record_word(*location).expect("inside its segment");
+            let first = self.arena.record_byte(*location).expect("inside its segment");
             copy_out(self.arena.data(), first, header.value_at(), &mut body);
             let (value, tags) = body.split_at(header.inline_bytes());
             let expiry_clock = clock::tick(self.clock_word(), self.arena.wall_ms(), header.expiry_clock);
@@ -420,7 +420,7 @@ impl Store {
             }
             let location = word.location();
             let header = read_header(&self.arena, location).expect("a published slot leads to a record");
-            let first = self.arena.record_word(location).expect("inside its segment");
+            let first = self.arena.record_byte(location).expect("inside its segment");
             let is_same = header.key_bytes as usize == key.len()
                 && header.namespace == namespace
                 && equals(self.arena.data(), first, header.key_at as usize, key);
@@ -436,7 +436,7 @@ impl Store {
             return f64::NAN;
         }
         let mut bytes = [0; 8];
-        let first = self.arena.record_word(current.location).expect("inside its segment");
+        let first = self.arena.record_byte(current.location).expect("inside its segment");
         copy_out(self.arena.data(), first, current.header.value_at(), &mut bytes);
         f64::from_le_bytes(bytes)
     }

@@ -2,18 +2,18 @@
 
 use super::{release_fence, Kind, Segments};
 use crate::arena::Arena;
-use crate::layout::{Location, WORD_BYTES};
+use crate::layout::{Location, GRAIN_BYTES};
 use crate::record;
 use crate::sync::{lock, Mutex, Ordering};
 use std::collections::VecDeque;
 
 struct State {
-    /// Segment and the words used in it, oldest first; the last one is open.
+    /// Segment and the grains used in it, oldest first; the last one is open.
     segments: VecDeque<(u32, u32)>,
-    /// Words of the oldest segment that have been drained.
+    /// Grains of the oldest segment that have been drained.
     drained: u32,
-    /// Words between the drain and the head.
-    words: u64,
+    /// Grains between the drain and the head.
+    grains: u64,
 }
 
 /// One of the two logs of the store.
@@ -34,7 +34,7 @@ pub enum Front {
 
 impl Log {
     pub fn new(kind: Kind) -> Log {
-        Log { state: Mutex::new(State { segments: VecDeque::new(), drained: 0, words: 0 }), kind }
+        Log { state: Mutex::new(State { segments: VecDeque::new(), drained: 0, grains: 0 }), kind }
     }
 
     /// Writes a record at the head. `None` when a segment is needed and none is ready.
@@ -46,11 +46,14 @@ impl Log {
         bytes: &[u8],
         for_drain: bool,
     ) -> Option<Location> {
-        let words = bytes.len().div_ceil(WORD_BYTES) as u32;
-        assert!(words as usize <= arena.segment_words(), "a record of {words} words does not fit a segment");
+        let grains = bytes.len().div_ceil(GRAIN_BYTES) as u32;
+        assert!(
+            grains as usize <= arena.segment_grains(),
+            "a record of {grains} grains does not fit a segment"
+        );
         let mut state = lock(&self.state);
         let has_room = match state.segments.back() {
-            Some((_, used)) => *used + words <= arena.segment_words() as u32,
+            Some((_, used)) => *used + grains <= arena.segment_grains() as u32,
             None => false,
         };
         if !has_room {
@@ -60,18 +63,18 @@ impl Log {
         let (segment, offset) = {
             let open = state.segments.back_mut().expect("a segment was just opened");
             let offset = open.1;
-            open.1 += words;
+            open.1 += grains;
             (open.0, offset)
         };
-        state.words += words as u64;
+        state.grains += grains as u64;
         let location = Location::new(segment, arena.generation(segment).load(Ordering::Relaxed), offset);
         release_fence();
-        let first = arena.record_word(location).expect("inside its segment");
+        let first = arena.record_byte(location).expect("inside its segment");
         record::copy_in(arena.data(), first, bytes);
-        // What takeover and `check` walk: kind and used words.
+        // What takeover and `check` walk: kind and used grains.
         arena
             .segment_state(segment)
-            .store((self.kind as u64) << 32 | (offset + words) as u64, Ordering::Release);
+            .store((self.kind as u64) << 32 | (offset + grains) as u64, Ordering::Release);
         Some(location)
     }
 
@@ -94,15 +97,15 @@ impl Log {
     }
 
     /// Steps over the record at the front.
-    pub fn advance(&self, words: u32) {
+    pub fn advance(&self, grains: u32) {
         let mut state = lock(&self.state);
-        state.drained += words;
-        state.words -= words as u64;
+        state.drained += grains;
+        state.grains -= grains as u64;
         let used = state.segments.front().expect("a record was at the front").1;
         assert!(state.drained <= used, "the drain has left its segment");
     }
 
-    /// Segments with their used words, oldest first, and the drained words of the oldest.
+    /// Segments with their used grains, oldest first, and the drained grains of the oldest.
     pub fn segments(&self) -> (Vec<(u32, u32)>, u32) {
         let state = lock(&self.state);
         (state.segments.iter().copied().collect(), state.drained)
@@ -110,6 +113,6 @@ impl Log {
 
     /// Bytes not drained yet, dead records included.
     pub fn bytes(&self) -> u64 {
-        lock(&self.state).words * WORD_BYTES as u64
+        lock(&self.state).grains * GRAIN_BYTES as u64
     }
 }

@@ -112,7 +112,7 @@ impl Segments {
                 return Growth::AtLimit;
             }
         };
-        let bytes = arena.segment_words() * WORD_BYTES;
+        let bytes = arena.geometry().segment_bytes;
         let allocated = arena.data().allocate(arena.geometry().segment_word(segment) * WORD_BYTES, bytes);
         let mut pool = lock(&self.pool);
         if allocated {
@@ -133,7 +133,7 @@ impl Segments {
     }
 
     pub fn punch(&self, arena: &Arena, segments: Vec<u32>) {
-        let bytes = arena.segment_words() * WORD_BYTES;
+        let bytes = arena.geometry().segment_bytes;
         for segment in &segments {
             arena.data().punch(arena.geometry().segment_word(*segment) * WORD_BYTES, bytes);
         }

@@ -7,7 +7,6 @@
 
 use super::{release_fence, Kind, Segments};
 use crate::arena::Arena;
-use crate::layout::WORD_BYTES;
 use crate::record::{self, EXTENTS_MAX};
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,8 +146,8 @@ impl Runs {
         let mut rest = value;
         for extent in &extents {
             let bytes = (extent.units as usize * self.unit_bytes).min(rest.len());
-            let word = arena.segment_area_word(extent.unit as usize * self.unit_bytes / WORD_BYTES);
-            record::copy_in(arena.data(), word, &rest[..bytes]);
+            let at = arena.segment_area_byte(extent.unit as usize * self.unit_bytes);
+            record::copy_in(arena.data(), at, &rest[..bytes]);
             rest = &rest[bytes..];
         }
         Some(extents)
@@ -349,15 +348,15 @@ pub fn copy_run(
     extents: impl Iterator<Item = Extent>,
     out: &mut [u8],
 ) -> bool {
-    let area_words = arena.segments_words();
+    let area_bytes = arena.segments_bytes();
     let mut filled = 0;
     for extent in extents {
         let bytes = (extent.units as usize * unit_bytes).min(out.len() - filled);
-        let first = extent.unit as usize * (unit_bytes / WORD_BYTES);
-        if first + bytes.div_ceil(WORD_BYTES) > area_words {
+        let first = extent.unit as usize * unit_bytes;
+        if first + bytes > area_bytes {
             return false;
         }
-        record::copy_out(arena.data(), arena.segment_area_word(first), 0, &mut out[filled..filled + bytes]);
+        record::copy_out(arena.data(), arena.segment_area_byte(first), 0, &mut out[filled..filled + bytes]);
         filled += bytes;
     }
     filled == out.len()
