@@ -3,7 +3,7 @@
  * hot paths use. The numbers are written into records, so they never change their meaning.
  */
 
-/** Four bits in the record header. 0 is "none", 10 to 15 are reserved. */
+/** Four bits in the record header. 0 is "none", 11 to 15 are reserved. */
 export const ValueType = {
   /** One byte per character, all below 0x80. */
   ascii: 1,
@@ -22,6 +22,8 @@ export const ValueType = {
   sharedObject: 8,
   /** MessagePack that needs nothing else to be read. */
   selfContainedObject: 9,
+  /** V8's structured clone: what MessagePack would change. */
+  clonedObject: 10,
 } as const
 
 /** Largest encoded value, as in the store: one value must not hold up readers and writers of everything else. */
@@ -29,6 +31,9 @@ export const valueBytesMax = 64 * 1024 * 1024
 
 /** Deepest nesting of a value: both directions recurse, and the caller's stack may already be half used. */
 export const depthMax = 512
+
+/** Objects with more fields than this are dictionaries: their names are data, and never shared. */
+export const recordFieldsMax = 64
 
 interface ByteClass {
   readonly elementBytes: number
@@ -50,7 +55,7 @@ const viewClasses = [
   BigUint64Array,
 ]
 
-/** By class code. The codes are those msgpackr uses, so that its decoder reads our messages. */
+/** By class code; those msgpackr uses for the same inside objects. */
 export const byteClasses: ReadonlyMap<number, ByteClass> = new Map<number, ByteClass>([
   ...viewClasses.map((Class, code): [number, ByteClass] => [
     code,
@@ -96,7 +101,6 @@ export function copyAsClass(
 export interface FastBuffer extends Buffer {
   latin1Slice(start: number, end: number): string
   utf8Slice(start: number, end: number): string
-  latin1Write(text: string, offset: number): number
   utf8Write(text: string, offset: number): number
 }
 

@@ -1,9 +1,9 @@
-/** Where the encoder stands in a value, and what it says when it cannot go on. */
+/** What is said about a value that cannot be stored, with the path to the part that is the reason. */
 import { RamcacheError, show } from '../base/errors.ts'
 import { depthMax, valueBytesMax } from './bytes.ts'
 
-/** Steps from the root to where the encoder stands: names, positions, and for maps `mapStep`. */
-export const path: (string | number)[] = []
+/** Steps from the root to a part of a value: names, positions, and for maps `mapStep`. */
+export type Path = readonly (string | number)[]
 
 /** A step into a map: entry `index`, its key (0) or its value (1). Negative, to differ from array positions. */
 export function mapStep(index: number, half: 0 | 1): number {
@@ -14,8 +14,8 @@ export function valueError(message: string, cause?: unknown): RamcacheError {
   return new RamcacheError('ERR_RAMCACHE_VALUE', message, cause)
 }
 
-export function refuse(value: unknown, depth: number): never {
-  const where = pathText(depth)
+export function refuse(value: unknown, path: Path): never {
+  const where = pathText(path)
   if (value === undefined)
     throw valueError(`${where} is undefined, which cannot be stored: leave it out or use null`)
   if (typeof value !== 'object') throw valueError(`${where} is ${show(value)}, which cannot be stored`)
@@ -24,32 +24,34 @@ export function refuse(value: unknown, depth: number): never {
   )
 }
 
-export function refuseSurrogate(value: string, depth: number): never {
+export function refuseSurrogate(value: string, path: Path): never {
+  throw valueError(`${pathText(path)} holds half a surrogate pair in ${show(value)}, which has no UTF-8 form`)
+}
+
+export function refuseChanged(value: object, path: Path): never {
+  throw valueError(`${pathText(path)} is ${show(value)} that changed while it was read`)
+}
+
+export function refuseCycle(path: Path, above: number): never {
   throw valueError(
-    `${pathText(depth)} holds half a surrogate pair in ${show(value)}, which has no UTF-8 form`,
+    `${pathText(path)} is ${pathText(path.slice(0, above))} again: a value that contains itself cannot be stored`,
   )
 }
 
-export function refuseChanged(value: object, depth: number): never {
-  throw valueError(`${pathText(depth)} is ${show(value)} that changed while it was read`)
+export function refuseDepth(path: Path): never {
+  throw valueError(`${pathText(path.slice(0, 4))}... is nested deeper than the maximum of ${depthMax} levels`)
 }
 
-export function refuseCycle(depth: number, above: number): never {
-  throw valueError(
-    `${pathText(depth)} is ${pathText(above)} again: a value that contains itself cannot be stored`,
-  )
+/** For `bytes`, or when they are not known, for more than the maximum. */
+export function checkSize(bytes: number): number {
+  if (bytes > valueBytesMax) {
+    throw valueError(`the value is ${bytes} bytes long, above the maximum of ${valueBytesMax} bytes`)
+  }
+  return bytes
 }
 
-export function refuseDepth(): never {
-  throw valueError(`${pathText(4)}... is nested deeper than the maximum of ${depthMax} levels`)
-}
-
-export function refuseSize(): never {
-  throw valueError(`the value is larger than the maximum of ${valueBytesMax} bytes`)
-}
-
-function pathText(depth: number): string {
-  return `value${path.slice(0, depth).map(stepText).join('')}`
+function pathText(path: Path): string {
+  return `value${path.map(stepText).join('')}`
 }
 
 function stepText(step: string | number): string {

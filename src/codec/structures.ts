@@ -4,14 +4,15 @@
  * keep in one `StructureStore`.
  *
  * Invariants:
- * - The stored table only grows: a structure keeps its number for ever, and every stored table is a prefix of each
- *   later one. So a table that is behind reads everything written before it was loaded, and one load brings it up.
- * - A structure is stored before the first message that uses its number is handed out (`commit`).
- * - Numbers are given out tentatively and become valid by one compare-and-set; who loses it loads, and encodes again.
+ * - The stored table only grows: a structure keeps its number (its place) for ever, and every stored table is a prefix
+ *   of each later one. So a table that is behind reads everything written before it was loaded, and one load brings it
+ *   up.
+ * - A structure has a number only once it is stored, by one compare-and-set; who loses that loads what the winner wrote.
  *
  * Stored form: the line `ramcache-structures 1`, then one line per structure, a JSON array of its names.
  */
 import { RamcacheError } from '../base/errors.ts'
+import { recordFieldsMax } from './bytes.ts'
 
 /** Where the table of one namespace is kept. Both calls are synchronous. */
 export interface StructureStore {
@@ -21,97 +22,32 @@ export interface StructureStore {
   save(next: Uint8Array, previous: Uint8Array | undefined): boolean
 }
 
-/** One list of field names as the encoder and the decoder know it. */
-export interface Shape {
-  readonly keys: readonly string[]
-  /** Number in the table, or -1: not shared (yet). */
-  id: number
-  /** Message that defined the shape inline most recently, and the number it has there. */
-  inlineMessage: number
-  inlineId: number
-  /** Message that met the shape first. A second message is the evidence that sharing pays. */
-  readonly firstMessage: number
-  /** Reads one object of this shape; set by the decoder. */
-  read: (() => object) | undefined
-}
-
 /** Structures in one table. Ordinary data has tens; past this, what comes is names that are really data. */
 export const structureCountMax = 1024
 /** Bytes of one stored table: it is written again, whole, for each new structure. */
 export const structureTableBytesMax = 128 * 1024
-/** Objects with more fields than this are dictionaries: never shared. */
-export const structureFieldsMax = 64
 /** Shapes remembered after one message, waiting for a second; all are forgotten when there are more. */
 const candidateCountMax = 1024
 
 const header = Buffer.from('ramcache-structures 1\n')
 
-/** Finds a shape by its names: by the last name first, as shapes that begin alike (`id`, ...) are common. */
-class ShapeIndex {
-  readonly #byLastKey = new Map<string | undefined, Shape[]>()
-
-  find(keys: readonly string[]): Shape | undefined {
-    const bucket = this.#byLastKey.get(keys[keys.length - 1])
-    if (bucket === undefined) return undefined
-    for (let at = 0; at < bucket.length; at++) {
-      const shape = bucket[at] as Shape
-      if (!sameKeys(shape.keys, keys)) continue
-      // One step forward on each hit keeps common shapes at the front.
-      if (at > 0) {
-        bucket[at] = bucket[at - 1] as Shape
-        bucket[at - 1] = shape
-      }
-      return shape
-    }
-    return undefined
-  }
-
-  add(shape: Shape): void {
-    const lastKey = shape.keys[shape.keys.length - 1]
-    const bucket = this.#byLastKey.get(lastKey)
-    if (bucket === undefined) this.#byLastKey.set(lastKey, [shape])
-    else bucket.push(shape)
-  }
-
-  clear(): void {
-    this.#byLastKey.clear()
-  }
-}
-
-function sameKeys(left: readonly string[], right: readonly string[]): boolean {
-  if (left.length !== right.length) return false
-  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false
-  return true
-}
-
 export class StructureTable {
-  /** By number. Read by the decoder. */
-  readonly shapes: Shape[] = []
+  /** By number. */
+  readonly lists: string[][] = []
   readonly #store: StructureStore | undefined
-  readonly #index = new ShapeIndex()
-  #candidateCount = 0
-  /** Numbered, but not stored yet. */
-  #pending: Shape[] = []
-  #pendingBytes = 0
   /** The stored table as last seen. */
   #stored: Buffer | undefined
   #isLoaded = false
-  /** Set by the first structure that did not fit. */
   #isFull = false
-  #generation = 0
 
-  /** Without a store nothing is shared, and every message is self-contained. */
+  /** Without a store there is never anything in it. */
   constructor(store: StructureStore | undefined) {
     this.#store = store
   }
 
-  /** Changes whenever a number that was given out is taken back: what was encoded since is void. */
-  get generation(): number {
-    return this.#generation
-  }
-
-  get hasPending(): boolean {
-    return this.#pending.length > 0
+  /** Set by the first structure that did not fit. */
+  get isFull(): boolean {
+    return this.#isFull
   }
 
   /** Loads what others have stored, the first time it is called. */
@@ -119,71 +55,36 @@ export class StructureTable {
     if (!this.#isLoaded) this.refresh()
   }
 
-  find(keys: readonly string[]): Shape | undefined {
-    return this.#index.find(keys)
-  }
-
-  /** Remembers names that `find` does not know, without a number. `keys` is kept. */
-  add(keys: readonly string[], message: number): Shape {
-    if (this.#candidateCount >= candidateCountMax) this.#forgetCandidates()
-    const shape = newShape(keys, message)
-    this.#index.add(shape)
-    this.#candidateCount++
-    return shape
-  }
-
-  /** Gives the shape a number if there is room; valid when `commit` has returned true. */
-  share(shape: Shape): void {
-    if (this.#isFull || this.#store === undefined) return
-    const bytes = Buffer.byteLength(JSON.stringify(shape.keys)) + 1
-    const total = (this.#stored?.length ?? header.length) + this.#pendingBytes + bytes
-    if (this.shapes.length >= structureCountMax || total > structureTableBytesMax) {
-      this.#isFull = true
-      return
+  /**
+   * Stores new structures, given as their lines, as far as there is room. When another writer was first, takes over
+   * what that one stored instead: look again, and come again for what is still missing.
+   */
+  append(lines: Iterable<string>): void {
+    const previous = this.#stored
+    const added: string[] = []
+    let bytes = (previous ?? header).length
+    for (const line of lines) {
+      bytes += Buffer.byteLength(line)
+      if (this.lists.length + added.length >= structureCountMax || bytes > structureTableBytesMax) {
+        this.#isFull = true
+        break
+      }
+      added.push(line)
     }
-    this.#number(shape)
-    this.#pending.push(shape)
-    this.#pendingBytes += bytes
+    if (added.length === 0) return
+    const next = Buffer.concat([previous ?? header, Buffer.from(added.join(''))])
+    if ((this.#store as StructureStore).save(next, previous)) this.#take(next, added.join(''))
+    else this.refresh()
   }
 
-  /** Stores what is pending. False when another writer was first: numbers have changed, so encode again. */
-  commit(): boolean {
-    const lines = this.#pending.map((shape) => `${JSON.stringify(shape.keys)}\n`).join('')
-    const next = Buffer.concat([this.#stored ?? header, Buffer.from(lines)])
-    let isSaved = false
-    try {
-      isSaved = (this.#store as StructureStore).save(next, this.#stored)
-    } finally {
-      if (!isSaved) this.rollBack()
-    }
-    if (isSaved) {
-      this.#stored = next
-      this.#pending = []
-      this.#pendingBytes = 0
-    } else {
-      this.refresh()
-    }
-    return isSaved
-  }
-
-  /** Takes the numbers back from what is pending. */
-  rollBack(): void {
-    for (const shape of this.#pending) shape.id = -1
-    this.shapes.length -= this.#pending.length
-    this.#candidateCount += this.#pending.length
-    if (this.#pending.length > 0) this.#generation++
-    this.#pending = []
-    this.#pendingBytes = 0
-  }
-
-  /** Takes over what other writers have stored since. False when there was nothing new. */
-  refresh(): boolean {
+  /** Takes over what other writers have stored since. */
+  refresh(): void {
     const loaded = this.#store?.load()
     this.#isLoaded = true
     const known = this.#stored
     if (loaded === undefined) {
       if (known !== undefined) throw corrupt('is gone')
-      return false
+      return
     }
     const knownBytes = known ?? header
     if (loaded.length < knownBytes.length || knownBytes.compare(loaded, 0, knownBytes.length) !== 0) {
@@ -191,52 +92,42 @@ export class StructureTable {
         known === undefined ? 'has an unknown format' : 'is not a continuation of the one read before',
       )
     }
-    if (known !== undefined && loaded.length === known.length) return false
+    if (known !== undefined && loaded.length === known.length) return
     const next = Buffer.from(loaded)
-    this.rollBack()
-    for (const keys of parseLines(next.toString('utf8', knownBytes.length))) this.#adopt(keys)
-    this.#stored = next
-    return true
+    this.#take(next, next.toString('utf8', knownBytes.length))
   }
 
-  #adopt(keys: readonly string[]): void {
-    const known = this.#index.find(keys)
-    if (known !== undefined && known.id < 0) {
-      this.#number(known)
-      return
-    }
-    const shape = newShape(keys, -1)
-    this.#index.add(shape)
-    this.#candidateCount++
-    this.#number(shape)
-  }
-
-  #number(shape: Shape): void {
-    shape.id = this.shapes.length
-    this.shapes.push(shape)
-    this.#candidateCount--
-  }
-
-  #forgetCandidates(): void {
-    this.#index.clear()
-    for (const shape of this.shapes) this.#index.add(shape)
-    this.#candidateCount = 0
+  #take(stored: Buffer, lines: string): void {
+    const lists = parseLines(lines)
+    if (this.lists.length + lists.length > structureCountMax) throw corrupt('is too long')
+    this.lists.push(...lists)
+    this.#stored = stored
   }
 }
 
-export function newShape(keys: readonly string[], message: number): Shape {
-  return { keys, id: -1, inlineMessage: -1, inlineId: 0, firstMessage: message, read: undefined }
+/** Which shapes deserve to be shared: those that a second message has. Names that are data mostly come once. */
+export class ShapeMemory {
+  readonly #messageByLine = new Map<string, number>()
+
+  /** The line of a shape that an earlier message had too; `undefined` for any other, which is remembered. */
+  recall(keys: readonly string[], message: number): string | undefined {
+    const line = `${JSON.stringify(keys)}\n`
+    const first = this.#messageByLine.get(line)
+    if (first !== undefined) return first < message ? line : undefined
+    if (this.#messageByLine.size >= candidateCountMax) this.#messageByLine.clear()
+    this.#messageByLine.set(line, message)
+    return undefined
+  }
 }
 
 function parseLines(text: string): string[][] {
   const lines = text.split('\n')
   if (lines.pop() !== '') throw corrupt('ends in the middle of a line')
-  if (lines.length > structureCountMax) throw corrupt('is too long')
   return lines.map((line) => {
     const keys = parseLine(line)
     if (
       !Array.isArray(keys) ||
-      keys.length > structureFieldsMax ||
+      keys.length > recordFieldsMax ||
       !keys.every((key) => typeof key === 'string')
     ) {
       throw corrupt('has a line that is no list of names')

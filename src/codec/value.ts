@@ -6,6 +6,8 @@
  * ArrayBuffers, DataViews, Dates, and arrays, plain objects (with a prototype or without), Maps and Sets of these.
  * Own enumerable properties with string names are what an object consists of; getters are called once. An object that
  * occurs twice comes back as two. Refused: `undefined` anywhere, holes, functions, symbols, cycles, other classes.
+ *
+ * Objects are packed by msgpackr (`msgpack.ts`), and by V8 when msgpackr would not give them back exactly (`clone.ts`).
  */
 import { RamcacheError, show } from '../base/errors.ts'
 import {
@@ -17,33 +19,35 @@ import {
   type FastBuffer,
   fastBuffer,
   ValueType,
-  valueBytesMax,
 } from './bytes.ts'
-import { decodeObject } from './decoder.ts'
-import { encodeObject } from './encoder.ts'
+import { packClone, unpackClone } from './clone.ts'
 import { isWellFormed } from './key.ts'
-import { valueError } from './refusals.ts'
+import { packSelfContained, SharedMessages, unpackSelfContained } from './msgpack.ts'
+import { checkSize, valueError } from './refusals.ts'
+import { takeSnapshot } from './snapshot.ts'
 import { type StructureStore, StructureTable } from './structures.ts'
 
 export interface Encoded {
   /** One of `ValueType`. */
   readonly type: number
-  /** Good until the next value is encoded in this thread; for a Buffer, the value itself. */
+  /** Good until the next value is encoded or msgpackr is used in this thread; for a Buffer, the value itself. */
   readonly bytes: Uint8Array
 }
 
 /** Encodes and decodes the values of one namespace in one thread. */
 export class ValueCodec {
-  readonly #table: StructureTable
+  readonly #shared: SharedMessages
+  readonly #mayShare: boolean
 
   /** Without a store for structures, every message is self-contained. */
   constructor(structures?: StructureStore) {
-    this.#table = new StructureTable(structures)
+    this.#shared = new SharedMessages(new StructureTable(structures))
+    this.#mayShare = structures !== undefined
   }
 
   /** Throws ERR_RAMCACHE_VALUE. What the store of structures throws comes through. */
   encode(value: unknown): Encoded {
-    return this.#encode(value, true)
+    return this.#encode(value, this.#mayShare)
   }
 
   /** The same, without shared structures: for bytes that leave the machine. */
@@ -56,7 +60,8 @@ export class ValueCodec {
     switch (type) {
       case ValueType.sharedObject:
       case ValueType.selfContainedObject:
-        return decodeObject(source, start, end, this.#table)
+      case ValueType.clonedObject:
+        return this.#decodeObject(type, source, start, end)
       case ValueType.ascii:
         return fastBuffer(source).latin1Slice(start, end)
       case ValueType.utf8:
@@ -89,9 +94,36 @@ export class ValueCodec {
   }
 
   #encodeObject(value: object, mayShare: boolean): Encoded {
-    const { bytes, isShared } = encodeObject(value, this.#table, mayShare)
-    return { type: isShared ? ValueType.sharedObject : ValueType.selfContainedObject, bytes }
+    const snapshot = takeSnapshot(value)
+    if (!snapshot.isPackable) return encoded(ValueType.clonedObject, packClone(snapshot.value, snapshot.bare))
+    if (!mayShare || !snapshot.hasRecords) {
+      return encoded(ValueType.selfContainedObject, packSelfContained(snapshot.value))
+    }
+    const { bytes, isShared } = this.#shared.pack(snapshot.value)
+    return encoded(isShared ? ValueType.sharedObject : ValueType.selfContainedObject, bytes)
   }
+
+  #decodeObject(type: number, source: Uint8Array, start: number, end: number): unknown {
+    if (!(start >= 0 && start < end && end <= source.length)) throw corrupt('it has no bytes')
+    const bytes = fastBuffer(source)
+    try {
+      if (type === ValueType.sharedObject) return this.#shared.unpack(bytes, start, end)
+      if (type === ValueType.selfContainedObject) return unpackSelfContained(bytes, start, end)
+      return unpackClone(bytes, start, end)
+    } catch (error) {
+      if (error instanceof RamcacheError) throw error
+      throw corrupt(error instanceof Error ? error.message : String(error), error)
+    }
+  }
+}
+
+function encoded(type: number, bytes: Uint8Array): Encoded {
+  checkSize(bytes.length)
+  return { type, bytes }
+}
+
+function corrupt(reason: string, cause?: unknown): RamcacheError {
+  return new RamcacheError('ERR_RAMCACHE_CORRUPT', `a stored object cannot be read: ${reason}`, cause)
 }
 
 const constants = [0, 1, 2].map((byte) => Uint8Array.of(byte))
@@ -133,13 +165,6 @@ function encodeBytes(value: object): Encoded | undefined {
   bytes[0] = code
   bytes.set(content, 1)
   return { type: ValueType.typedArray, bytes: bytes.subarray(0, content.length + 1) }
-}
-
-function checkSize(bytes: number): number {
-  if (bytes > valueBytesMax) {
-    throw valueError(`the value is ${bytes} bytes long, above the maximum of ${valueBytesMax} bytes`)
-  }
-  return bytes
 }
 
 function copyBuffer(source: Uint8Array, start: number, end: number): Buffer {

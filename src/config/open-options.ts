@@ -35,8 +35,8 @@ export interface ValidatedOpen {
 
 /** Below this, segments would be too small to hold ordinary values. */
 export const memoryBytesMin = 512 * 1024
-/** 16 TiB: what the locations in the index can address. */
-export const memoryBytesMax = 16 * 1024 ** 4
+/** 256 GiB: 65,536 segments of 4 MiB, what the locations in the index can address. */
+export const memoryBytesMax = 256 * 1024 ** 3
 const dirBytesMax = 4095
 
 const openFields = ['dir', 'memory', 'namespaces', 'listen'] as const

@@ -58,6 +58,7 @@ export interface NativeSpace {
 export interface NativeModule {
   layoutVersion(): number
   openStore(options: NativeOpenOptions): NativeHandle
+  isOwned(dir: string): boolean
   attachStore(data: string, touch: string): NativeHandle
   openSpace(handle: NativeHandle, name: string, scratch: ArrayBuffer): NativeSpace | null
   closeStore(handle: NativeHandle, forAll: boolean): void

@@ -181,6 +181,10 @@ export function attachEngine(options: { readonly dir: string }): AttachedEngine 
     const message = `no process owns ${options.dir}: ${(error as Error).message}`
     throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error)
   }
+  if (!binding().isOwned(options.dir)) {
+    const message = `no process owns ${options.dir}: the last owner ended without closing it`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
+  }
   const { data, touch } = parseOwner(path, text)
   try {
     return new AttachedEngine(binding().attachStore(data, touch))

@@ -2,7 +2,7 @@
  * What survives the process: value log, LMDB-like index and LevelDB-like HDD tier, the persisted clock ceiling. Each
  * knows what is synced; a power cut keeps all of that and, of the rest, a prefix of the caller's choosing.
  */
-import type { Prng } from './prng.ts'
+import type { Prng } from '../../src/base/prng.ts'
 import type { Key, Value } from './subject.ts'
 
 /** Batches in a log file before the next one is begun: one or two, in turn. */

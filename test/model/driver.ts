@@ -2,10 +2,11 @@
  * Drives a subject through a schedule: starts operations, interleaves their steps at random, crashes between any two,
  * recovers, reads every key, and lets the oracle judge each answer. The order of steps comes from the seed alone.
  */
+
+import type { Prng } from '../../src/base/prng.ts'
 import { Oracle } from './oracle.ts'
-import type { Prng } from './prng.ts'
 import type { Violation } from './rules.ts'
-import type { Item, Schedule } from './schedule.ts'
+import { type Item, type Schedule, weighted } from './schedule.ts'
 import { type CrashKind, type Operation, type Reply, type Steps, type Subject, WAITING } from './subject.ts'
 
 const TASKS_MAX = 4
@@ -17,8 +18,8 @@ const RECOVERY_CRASHES_MAX = 2
 const START_CHANCES = [0.03, 0.15, 0.5] as const
 /** Most tasks run at full speed, some are paused for long in the middle. */
 const SPEEDS = [1, 1, 1, 0.1, 0.02] as const
-/** What a profile calls slow is paused once, before one of its first steps, for so many steps of others. */
-const PAUSE_BEFORE_STEP_MAX = 14
+/** What a profile calls slow is paused every few steps, for so many steps of others. */
+const PAUSE_BEFORE_STEP_MAX = 8
 const PAUSE_STEPS_MAX = 200
 
 export interface Outcome {
@@ -31,6 +32,8 @@ export interface RunOptions {
   readonly isTraced: boolean
   /** Walk the structure at the end; off when only wrong answers count. */
   readonly isChecked: boolean
+  /** Everything happens in steps; without it a task may wait for what the driver does not do, and is asked again. */
+  readonly isStepped: boolean
 }
 
 interface Task {
@@ -59,8 +62,7 @@ export class Driver {
   readonly #random: Prng
   readonly #oracle: Oracle
   readonly #startChance: number
-  readonly #isTraced: boolean
-  readonly #isChecked: boolean
+  readonly #options: RunOptions
   readonly trace: string[] = []
   #tasks: Task[] = []
   #ids = 0
@@ -72,8 +74,7 @@ export class Driver {
     this.#random = random
     this.#oracle = new Oracle(schedule.keys)
     this.#startChance = random.pick(START_CHANCES)
-    this.#isTraced = options.isTraced
-    this.#isChecked = options.isChecked
+    this.#options = options
   }
 
   /** Yields after each step, so that a driver of a real store can let the event loop turn. */
@@ -92,7 +93,7 @@ export class Driver {
       if (error instanceof Broken) return error.violation
       throw error
     }
-    const [problem] = this.#isChecked ? this.#subject.check() : []
+    const [problem] = this.#options.isChecked ? this.#subject.check() : []
     return problem === undefined ? undefined : { rule: 'structure', detail: problem }
   }
 
@@ -122,13 +123,19 @@ export class Driver {
   #begin(operation: Operation): Task {
     const id = ++this.#ids
     const name = operation.kind === 'move' ? operation.move : operation.kind
-    const speed = this.#random.pick(SPEEDS)
     const isSlow = this.#schedule.slow.includes(name)
-    const stepsToPause = isSlow ? this.#random.below(PAUSE_BEFORE_STEP_MAX) : Number.POSITIVE_INFINITY
     this.#oracle.invoke(id, operation)
-    const task = { id, operation, steps: this.#subject.begin(operation), speed, isWaiting: false, stepsToPause, pausedUntil: 0 }
+    const task: Task = {
+      id,
+      operation,
+      steps: this.#subject.begin(operation),
+      speed: this.#random.pick(SPEEDS),
+      isWaiting: false,
+      stepsToPause: isSlow ? this.#random.below(PAUSE_BEFORE_STEP_MAX) : Number.POSITIVE_INFINITY,
+      pausedUntil: 0,
+    }
     this.#tasks.push(task)
-    this.#note(id, describe(operation))
+    if (this.#options.isTraced) this.#note(id, describe(operation))
     return task
   }
 
@@ -138,12 +145,19 @@ export class Driver {
     if (ready.length === 0) {
       // Everyone waited since the last real step: each may try once more, then it is a deadlock.
       ready = this.#tasks
-      if (ready.every((task) => this.#step(task) === WAITING)) {
+      const isStuck = ready.every((task) => this.#step(task) === WAITING)
+      if (isStuck && this.#options.isStepped) {
         throw new Broken({ rule: 'stuck', detail: ready.map((task) => describe(task.operation)).join('; ') })
       }
       return
     }
-    const task = ready[this.#random.weighted(ready.map(({ speed }) => speed))]
+    const task =
+      ready[
+        weighted(
+          this.#random,
+          ready.map(({ speed }) => speed),
+        )
+      ]
     if (task !== undefined) this.#step(task)
   }
 
@@ -152,16 +166,20 @@ export class Driver {
   }
 
   #step(task: Task): string | undefined {
-    if (++this.steps > STEPS_MAX) throw new Broken({ rule: 'stuck', detail: `${STEPS_MAX} steps` })
     const result = task.steps.next()
+    task.isWaiting = !result.done && result.value === WAITING
+    if (task.isWaiting && !this.#options.isStepped) return WAITING
+    if (++this.steps > STEPS_MAX) throw new Broken({ rule: 'stuck', detail: `${STEPS_MAX} steps` })
     if (!result.done) {
-      task.isWaiting = result.value === WAITING
       if (task.isWaiting) return WAITING
-      if (--task.stepsToPause === 0) task.pausedUntil = this.steps + this.#random.below(PAUSE_STEPS_MAX)
+      if (--task.stepsToPause <= 0) {
+        task.stepsToPause = this.#random.below(PAUSE_BEFORE_STEP_MAX)
+        task.pausedUntil = this.steps + this.#random.below(PAUSE_STEPS_MAX)
+      }
       this.#note(task.id, result.value)
     } else {
       this.#tasks = this.#tasks.filter((other) => other !== task)
-      this.#note(task.id, `answers ${JSON.stringify(result.value)}`)
+      if (this.#options.isTraced) this.#note(task.id, `answers ${JSON.stringify(result.value)}`)
       this.#judge(this.#oracle.respond(task.id, result.value))
     }
     for (const other of this.#tasks) other.isWaiting = false
@@ -175,7 +193,7 @@ export class Driver {
       this.#oracle.crash(kind)
       this.#note(0, `=== ${kind}`)
       const limit = left > 0 && this.#random.chance(RECOVERY_CRASH_CHANCE) ? this.#random.below(6) : STEPS_MAX
-      if (this.#recover(limit)) break
+      if (yield* this.#recover(limit)) break
       kind = this.#random.chance(0.5) ? 'kill' : 'power'
     }
     yield* this.#survey()
@@ -183,12 +201,14 @@ export class Driver {
   }
 
   /** False when the limit cut it short. */
-  #recover(limit: number): boolean {
+  *#recover(limit: number): Generator<void, boolean, void> {
     const steps = this.#subject.recover()
-    for (let count = 0; count < limit; count++) {
+    for (let count = 0; count < limit; ) {
       const result = steps.next()
       if (result.done) return true
+      if (result.value !== WAITING) count++
       this.#note(0, `recovery: ${result.value}`)
+      yield
     }
     return false
   }
@@ -213,16 +233,39 @@ export class Driver {
   }
 
   #note(id: number, text: string): void {
-    if (this.#isTraced) this.trace.push(id === 0 ? text : `#${id} ${text}`)
+    if (this.#options.isTraced) this.trace.push(id === 0 ? text : `#${id} ${text}`)
   }
 }
 
 /** Runs a whole schedule at once, for a subject whose steps are all in the driver's hands. */
-export function run(schedule: Schedule, subject: Subject, random: Prng, options: RunOptions): Outcome {
-  const driver = new Driver(schedule, subject, random, options)
+export function run(
+  schedule: Schedule,
+  subject: Subject,
+  random: Prng,
+  options: Omit<RunOptions, 'isStepped'>,
+): Outcome {
+  const driver = new Driver(schedule, subject, random, { ...options, isStepped: true })
   const steps = driver.drive()
   let result = steps.next()
   while (!result.done) result = steps.next()
+  return { violation: result.value, steps: driver.steps, trace: driver.trace }
+}
+
+/** Runs a schedule against a subject that works by itself; `turn` lets it. */
+export async function runFreely(
+  schedule: Schedule,
+  subject: Subject,
+  random: Prng,
+  options: Omit<RunOptions, 'isStepped'>,
+  turn: () => Promise<void>,
+): Promise<Outcome> {
+  const driver = new Driver(schedule, subject, random, { ...options, isStepped: false })
+  const steps = driver.drive()
+  let result = steps.next()
+  while (!result.done) {
+    await turn()
+    result = steps.next()
+  }
   return { violation: result.value, steps: driver.steps, trace: driver.trace }
 }
 

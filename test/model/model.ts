@@ -2,11 +2,12 @@
  * The model as a subject: it turns operations into the protocols of the files beside it. One step is whatever happens
  * between two yields; the driver may run any other task, or crash everything, between any two of them.
  */
+
+import type { Prng } from '../../src/base/prng.ts'
 import { rebuildFilter, split } from './growth.ts'
 import { logKeys } from './log-writer.ts'
 import { checkpoint, drain, evict, sweep } from './movement.ts'
 import type { Mutant } from './mutants.ts'
-import type { Prng } from './prng.ts'
 import { get, getMany, nearGet } from './reads.ts'
 import { recover } from './recovery.ts'
 import type { CrashKind, Operation, Reply, Steps, Subject } from './subject.ts'

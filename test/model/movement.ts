@@ -97,7 +97,8 @@ export function* evict(w: World, choice: number): Steps {
   yield* logKeys(w, keys, { sync: false, spill: true })
   yield* checkpoint(w, false)
   for (const [at, key] of keys.entries()) yield* evictKey(w, index, key, isTouched(choice, at))
-  const isEmpty = w.arena.keysIn(index).length === 0 && segment.writers === 0
+  const isUnused = segment.writers === 0 || w.is('recycleIgnoresAppenders')
+  const isEmpty = w.arena.keysIn(index).length === 0 && isUnused
   if (isEmpty && segment.state === 'sealed' && w.arena.order.includes(index)) {
     w.arena.retire(index)
     yield `segment ${index} recycled`

@@ -2,7 +2,7 @@
  * Seeded schedules: what is asked of a subject, in which order, and where it crashes. A schedule knows nothing of the
  * subject. A profile sets how often each thing is asked, so that few seeds are spent on what a hazard does not need.
  */
-import { Prng } from './prng.ts'
+import { Prng } from '../../src/base/prng.ts'
 import type { CrashKind, Draft, Durability, Key, Move, Operation } from './subject.ts'
 
 export type Item = Operation | { readonly kind: 'crash'; readonly crash: CrashKind }
@@ -91,7 +91,7 @@ class Maker {
     const due = this.#fills.findIndex(({ from }) => from <= this.items.length)
     const [fill] = due < 0 ? [] : this.#fills.splice(due, 1)
     if (fill !== undefined) this.items.push(fill.operation)
-    else this.#addWord(this.#words[this.#random.weighted(this.#weights)] ?? 'set')
+    else this.#addWord(this.#words[weighted(this.#random, this.#weights)] ?? 'set')
   }
 
   #addWord(word: Word): void {
@@ -118,7 +118,10 @@ class Maker {
         this.#addLease()
         return
       case 'setOther':
-        this.items.push({ kind: 'set', ...this.#draft(random.pick(this.#keys)) })
+        this.items.push({
+          kind: 'set',
+          ...this.#draft(random.pick(this.#keys.filter((key) => key !== this.#hero))),
+        })
         return
       case 'story':
         this.#hero = random.pick(this.#keys)
@@ -126,7 +129,8 @@ class Maker {
         this.#hero = undefined
         return
       default:
-        if (MOVES.has(word)) this.#addMove(word as Move, isDrainOrEvict && !random.chance(this.#profile.touchChance))
+        if (MOVES.has(word))
+          this.#addMove(word as Move, isDrainOrEvict && !random.chance(this.#profile.touchChance))
         else this.items.push(this.#operation(word as Exclude<Operation['kind'], 'move'>))
     }
   }
@@ -188,7 +192,7 @@ class Maker {
       value: ++this.#values,
       ttlMs: random.chance(ttlChance) ? 1 + random.below(TTL_MS_MAX) : undefined,
       tags: random.chance(tagChance) ? [random.pick(TAGS)] : [],
-      durability: DURABILITIES[random.weighted(durability)] ?? 'async',
+      durability: DURABILITIES[weighted(random, durability)] ?? 'async',
     }
   }
 
@@ -197,4 +201,14 @@ class Maker {
     const count = Math.min(this.#keys.length, 2 + this.#random.below(2))
     return Array.from({ length: count }, (_, at) => this.#keys[(first + at) % this.#keys.length] ?? '')
   }
+}
+
+/** An index into `weights`, chosen in proportion to them. */
+export function weighted(random: Prng, weights: readonly number[]): number {
+  let left = random.float() * weights.reduce((sum, weight) => sum + weight, 0)
+  for (let index = 0; index < weights.length - 1; index++) {
+    left -= weights[index] ?? 0
+    if (left < 0) return index
+  }
+  return weights.length - 1
 }

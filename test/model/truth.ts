@@ -116,15 +116,20 @@ export const absent = (origin: Observed, cause: Cause): State =>
   stateOnce(origin, cause, { ...INITIAL, durability: 'async', cause })
 
 /** A state under an invalidation: should a power cut roll the key back to it, it may be dead. */
-export const deadOf = (invalidation: Observed, { id }: State): State =>
-  stateOnce(invalidation, `dead ${id}`, { ...INITIAL, durability: 'async', cause: 'tag' })
+export function deadOf(invalidation: Observed, { id }: State): State {
+  const cause = invalidation.operation.kind === 'clear' ? 'clear' : 'tag'
+  return stateOnce(invalidation, `dead ${id}`, { ...INITIAL, durability: 'async', cause })
+}
 
 export const invalidates = (operation: Operation, { value, tags }: State): boolean =>
   value !== undefined &&
   (operation.kind === 'clear' || (operation.kind === 'invalidateTag' && tags.includes(operation.tag)))
 
 export function become(truth: Truth, state: State, order: number): Truth {
-  const older = [...truth.older, truth.current].map((placed) => ({ ...placed, newer: [...placed.newer, state] }))
+  const older = [...truth.older, truth.current].map((placed) => ({
+    ...placed,
+    newer: [...placed.newer, state],
+  }))
   const seen = truth.seen.map(({ by, states }) => ({ by, states: [...states, state] }))
   return { ...truth, current: { state, order, newer: [] }, older, seen }
 }
@@ -176,7 +181,10 @@ function promise(truth: Truth, observed: Observed, order: number): Truth {
 export function floorAt(truth: Truth, isSynced: (placed: Placed) => boolean): Truth {
   const synced = [truth.current, ...truth.older].filter(isSynced).map(({ state }) => state)
   if (synced.length === 0 || truth.older.length === 0) return truth
-  return { ...truth, older: truth.older.filter(({ newer }) => !synced.some((state) => newer.includes(state))) }
+  return {
+    ...truth,
+    older: truth.older.filter(({ newer }) => !synced.some((state) => newer.includes(state))),
+  }
 }
 
 /** What a power cut may leave of one truth. */
@@ -206,7 +214,12 @@ export function merge(into: Map<string, Truth>, truth: Truth): void {
     const more = truth.seen.find((same) => same.by === by)?.states ?? []
     return { by, states: [...new Set([...states, ...more])] }
   })
-  into.set(identity, { ...other, current: join(other.current, truth.current), older: [...older.values()], seen })
+  into.set(identity, {
+    ...other,
+    current: join(other.current, truth.current),
+    older: [...older.values()],
+    seen,
+  })
 }
 
 function join(a: Placed, b: Placed): Placed {

@@ -3,10 +3,11 @@
  * leases), the near caches of its clients, and the clock. A version is a clock word: milliseconds times a thousand and
  * a count. `mutant` names the one guard that is missing.
  */
+
+import type { Prng } from '../../src/base/prng.ts'
 import { Arena, type Meta, type Slot } from './arena.ts'
 import { Disk, type Entry } from './disk.ts'
 import type { Mutant } from './mutants.ts'
-import type { Prng } from './prng.ts'
 import { CEILING_AHEAD_MS, type CrashKind, type Key, type Steps, type Value, WAITING } from './subject.ts'
 
 const WORDS_PER_MS = 1000

@@ -1,3 +1,4 @@
+import { Packr } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
 import type { RamcacheError } from '../../src/base/errors.ts'
 import { Prng } from '../../src/base/prng.ts'
@@ -87,7 +88,35 @@ describe('sharing', () => {
     for (let round = 0; round < 3; round++) {
       expect(decode(codec, encode(codec, { rows: [dictionary] }))).toEqual({ rows: [dictionary] })
     }
-    expect(store.table?.toString()).toBe('ramcache-structures 1\n["rows"]\n')
+    expect(store.table).toBe(undefined)
+  })
+
+  it('leaves out names that come only once', () => {
+    const store = new MemoryStructureStore()
+    const codec = new ValueCodec(store)
+    for (let round = 0; round < 3; round++) {
+      const value = { rows: [{ [`user${round}`]: { id: 1 } }, { [`user${round}`]: { id: 2 } }] }
+      expect(decode(codec, encode(codec, value))).toEqual(value)
+    }
+    expect(store.table?.toString()).toBe('ramcache-structures 1\n["rows"]\n["id"]\n')
+  })
+
+  it('goes together with shapes that only one message has, more than it can number', () => {
+    const store = new MemoryStructureStore()
+    const codec = new ValueCodec(store)
+    for (let count = 1; count < 130; count += 3) {
+      // Each size of the table around the numbers of one and of two bytes.
+      for (let round = 0; round < 2; round++) encode(codec, shape(count))
+      const own = Array.from({ length: 80 }, (_, n) => ({ [`own${count}of${n % 40}`]: n }))
+      const value = [shape(count), own, Buffer.from('b'), own, shape(count), {}]
+      const stored = encode(codec, value)
+      expect(stored.type).toBe(ValueType.sharedObject)
+      for (const reader of [codec, codec, new ValueCodec(store)]) {
+        const decoded = decode(reader, stored) as unknown[]
+        expect(decoded).toEqual(value)
+        expect(Buffer.isBuffer(decoded[2])).toBe(true)
+      }
+    }
   })
 
   it('keeps nothing of a value that is refused', () => {
@@ -241,6 +270,13 @@ describe('damage', () => {
     }
   })
 
+  it('of the number of structures is refused', () => {
+    const bytes = Buffer.from(stored.bytes)
+    bytes[1] = 0xff
+    expect(codeOf(() => decode(codec, { type: stored.type, bytes }))).toBe('ERR_RAMCACHE_CORRUPT')
+    expect(decode(codec, stored)).toHaveLength(3)
+  })
+
   it('a structure that is in no table is an error, not a number', () => {
     const alone = new ValueCodec(new MemoryStructureStore())
     expect(codeOf(() => decode(alone, stored))).toBe('ERR_RAMCACHE_CORRUPT')
@@ -269,6 +305,46 @@ describe('damage', () => {
     const other = new ValueCodec(replaced)
     expect(codeOf(() => decode(reader, encode(other, { c: 1 })))).toBe('ERR_RAMCACHE_CORRUPT')
   })
+})
+
+it('refuses a clone that is damaged or cut off', () => {
+  const codec = new ValueCodec()
+  const cloned = encode(codec, [-0, { text: 'é', when: new Date(5), of: [Buffer.from('abc'), 2n ** 80n] }])
+  expect(cloned.type).toBe(ValueType.clonedObject)
+  for (let at = 0; at < cloned.bytes.length; at++) {
+    const cut = { type: cloned.type, bytes: cloned.bytes.subarray(0, at) }
+    expect(codeOf(() => decode(codec, cut))).toBe('ERR_RAMCACHE_CORRUPT')
+    const damaged = { type: cloned.type, bytes: Buffer.from(cloned.bytes) }
+    damaged.bytes[at] = 0xff ^ (cloned.bytes[at] as number)
+    expect(['ERR_RAMCACHE_CORRUPT', 'nothing was thrown']).toContain(codeOf(() => decode(codec, damaged)))
+  }
+})
+
+it('leaves what the program itself packs with msgpackr alone', () => {
+  const packr = new Packr({ structures: [] })
+  const codec = new ValueCodec(new MemoryStructureStore())
+  const kept: [Buffer, object][] = []
+  for (let round = 0; round < 200; round++) {
+    const value = { round, text: 'x'.repeat(round) }
+    expect(decode(codec, encode(codec, value))).toEqual(value)
+    kept.push([packr.pack(value), value])
+    expect(decode(codec, encode(codec, [value, 'y'.repeat(round % 7 === 0 ? 2_000_000 : 10)]))).toHaveLength(
+      2,
+    )
+  }
+  for (const [bytes, value] of kept) expect(packr.unpack(bytes)).toEqual(value)
+  // Also in the middle of packing, and with values that are large.
+  for (const length of [10, 3_000_000]) {
+    const inner = { text: 'z'.repeat(length) }
+    class Nested {
+      toJSON() {
+        return decode(codec, encode(codec, inner))
+      }
+    }
+    expect(packr.unpack(packr.pack(new Nested()))).toEqual(inner)
+    const outer = [{ a: 1 }, new Nested(), { b: 2 }]
+    expect(packr.unpack(packr.pack(outer))).toEqual([{ a: 1 }, inner, { b: 2 }])
+  }
 })
 
 describe('values that are not objects', () => {

@@ -30,6 +30,8 @@ fn corrupt<T>(message: String) -> Result<T> {
 impl Store {
     /// Walks index, records, logs and runs. `ERR_RAMCACHE_CORRUPT` names the first thing that disagrees.
     pub fn check(&self) -> Result<Walked> {
+        let _building = self.building.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _compacting = lock(&self.compacting);
         let _drains: Vec<_> = self.drains.iter().map(lock).collect();
         let _shards: Vec<_> = self.shards.iter().map(lock).collect();
         self.ensure_open()?;
@@ -49,6 +51,10 @@ impl Store {
                 }
                 self.check_slot(bucket, word, location, &mut walked, &mut usage)?;
             }
+        }
+        let occupied = self.index.occupied.load(Ordering::Relaxed);
+        if occupied != walked.slots {
+            return corrupt(format!("{occupied} slots counted, {} found", walked.slots));
         }
         self.check_totals(&walked, &usage)?;
         Ok(walked)

@@ -118,14 +118,13 @@ impl Feed {
     }
 
     /// Packs changes from `from` on, at least one and then up to `bytes_max`, whole groups only.
-    /// `still_at` says whether a slot leads to a record.
+    /// `append_run` appends the value in runs of the live record with this key, namespace and clock word, if there is one.
     pub fn read(
         &self,
         arena: &Arena,
-        unit_bytes: usize,
         from: u64,
         bytes_max: usize,
-        still_at: impl Fn(&[u8], u32, Location) -> bool,
+        append_run: impl Fn(&[u8], u32, u64, &mut Vec<u8>) -> bool,
     ) -> FeedRead {
         let mut bytes = Vec::new();
         let mut sequence = from;
@@ -142,7 +141,7 @@ impl Feed {
                 }
                 (ring.entries[(sequence % self.capacity as u64) as usize], ring.next)
             };
-            if !pack(arena, unit_bytes, sequence, &entry, &still_at, &mut bytes) {
+            if !pack(arena, sequence, &entry, &append_run, &mut bytes) {
                 return FeedRead::Behind { head: next };
             }
             sequence += 1;
@@ -161,10 +160,9 @@ impl Feed {
 /// False when the record has been recycled.
 fn pack(
     arena: &Arena,
-    unit_bytes: usize,
     sequence: u64,
     entry: &Entry,
-    still_at: &impl Fn(&[u8], u32, Location) -> bool,
+    append_run: &impl Fn(&[u8], u32, u64, &mut Vec<u8>) -> bool,
     out: &mut Vec<u8>,
 ) -> bool {
     let start = out.len();
@@ -180,10 +178,10 @@ fn pack(
         if header.is_run() {
             let record = &out[start + CHANGE_HEADER_BYTES..];
             let key = record[header.key_at as usize..header.value_at()].to_vec();
-            run_bytes = pack_run(arena, unit_bytes, &header, start + CHANGE_HEADER_BYTES, out);
-            if run_bytes == 0 || !still_at(&key, header.namespace, entry.location) {
-                out.truncate(out.len() - run_bytes);
-                run_bytes = 0;
+            let before = out.len();
+            if append_run(&key, header.namespace, header.clock, out) {
+                run_bytes = out.len() - before;
+            } else {
                 flags |= FEED_VALUE_GONE;
             }
         }

@@ -51,12 +51,14 @@ pub const TAGS_BYTES_MAX: usize = 1024;
 
 pub const NAMESPACES_MAX: usize = 4096;
 pub const NAMESPACE_NAME_BYTES_MAX: usize = 64;
-/// Words of a namespace line: epoch, change counter, name length, then the name.
+/// Words of a namespace line: epoch, change counter, name length, then the name, then entries and payload bytes.
 pub const NAMESPACE_LINE: usize = 16;
 pub const NAMESPACE_EPOCH: usize = 0;
 pub const NAMESPACE_CHANGES: usize = 1;
 pub const NAMESPACE_NAME_BYTES: usize = 2;
 pub const NAMESPACE_NAME: usize = 4;
+pub const NAMESPACE_ENTRIES: usize = 12;
+pub const NAMESPACE_PAYLOAD_BYTES: usize = 13;
 
 /// Words of a segment's line in the segment table: generation, then kind and used bytes.
 pub const SEGMENT_LINE: usize = 2;
@@ -156,7 +158,7 @@ const _: () = {
     assert!(OFFSET_BITS + GENERATION_BITS + SEGMENT_BITS == TAG_SHIFT);
     assert!(TAG_SHIFT + 16 == 61);
     assert!(SEGMENT_BYTES_MAX / GRAIN_BYTES <= 1 << OFFSET_BITS);
-    assert!(NAMESPACE_NAME * WORD_BYTES + NAMESPACE_NAME_BYTES_MAX <= NAMESPACE_LINE * WORD_BYTES);
+    assert!(NAMESPACE_NAME * WORD_BYTES + NAMESPACE_NAME_BYTES_MAX <= NAMESPACE_ENTRIES * WORD_BYTES);
     assert!(counters::GET_HISTOGRAM + counters::HISTOGRAM_BUCKETS == counters::SET_HISTOGRAM);
     assert!(counters::SET_HISTOGRAM + counters::HISTOGRAM_BUCKETS == counters::WORDS);
     assert!(SHARDS.is_power_of_two());
@@ -273,7 +275,9 @@ pub fn shard_of(hash: u64) -> usize {
 /// Litwin, "Linear Hashing: A New Tool for File and Table Addressing", VLDB 1980.
 #[inline]
 pub fn bucket_of(hash: u64, count: u64) -> u64 {
-    debug_assert!(count > 0);
+    if count == 0 {
+        return 0;
+    }
     let half = 1u64 << (63 - count.leading_zeros());
     let wide = hash & (2 * half - 1);
     if wide < count {

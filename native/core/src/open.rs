@@ -1,6 +1,6 @@
 //! Opening: a directory becomes a store with one owner; other processes attach to its arena.
 
-use crate::arena::owner_files::{Ownership, SHARED_FILE_PREFIX};
+use crate::arena::owner_files::{is_passing, Ownership, SHARED_FILE_PREFIX};
 use crate::arena::{Arena, Backing, Words};
 use crate::error::{Code, Result, StoreError};
 use crate::hash::KeyHasher;
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// Where shared files are made unless told otherwise.
 pub const SHARED_MEMORY_DIR: &str = "/dev/shm";
+/// Looks at a lock that another thread of this process is about to give up.
+const CLOSE_WAITS_MAX: u32 = 5000;
+const CLOSE_WAIT: Duration = Duration::from_millis(1);
 /// How often the background looks when nobody wakes it.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(20);
 /// Rounds between two looks for memory to give back; readers have long left a segment by then.
@@ -59,7 +62,7 @@ pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Res
             return Ok(owned);
         }
     }
-    let ownership = Ownership::take(dir)?;
+    let ownership = take_when_closed(dir)?;
     let owned = create(ownership, options, shared_memory_dir)?;
     let path = dir.canonicalize().map_err(|error| {
         StoreError::new(Code::Unavailable, format!("cannot resolve {}: {error}", dir.display()))
@@ -67,6 +70,17 @@ pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Res
     open.retain(|_, owned| owned.strong_count() > 0);
     open.insert(path, Arc::downgrade(&owned));
     Ok(owned)
+}
+
+/// Takes a directory. When the last handle of this very process is just being dropped, its lock goes in a moment.
+fn take_when_closed(dir: &Path) -> Result<Ownership> {
+    for _ in 0..CLOSE_WAITS_MAX {
+        match Ownership::take(dir) {
+            Err(error) if error.code == Code::Locked && is_passing(dir) => thread::sleep(CLOSE_WAIT),
+            answer => return answer,
+        }
+    }
+    Ownership::take(dir)
 }
 
 fn create(
@@ -84,7 +98,12 @@ fn create(
         false => (Backing::Memfd, Backing::Memfd),
     };
     let data_words = Words::create(&data, &format!("{name}.data"), geometry.data_bytes())?;
-    let touch_words = Words::create(&touch, &format!("{name}.touch"), geometry.touch_bytes())?;
+    let touch_words =
+        Words::create(&touch, &format!("{name}.touch"), geometry.touch_bytes()).inspect_err(|_| {
+            if let Backing::File(path) = &data {
+                let _ = std::fs::remove_file(path);
+            }
+        })?;
     let by_descriptor = |words: &Words| format!("/proc/{}/fd/{}", std::process::id(), words.descriptor());
     let (data_path, touch_path, files) = match &data {
         Backing::File(_) => {

@@ -9,7 +9,8 @@
 //!     NAMESPACE  u32 namespace id
 //!     RUN        u32 extents: the value lies in runs, its place here holds u64 extents
 //!     EXT        u32 further flags, then by flag:
-//!                EXPIRY_AT u64 ms since 1970 | EXPIRY_CLOCK u64 | IDLE u32 ms | TAGS u32 bytes
+//!                EXPIRY_AT u64 ms since 1970 | EXPIRY_CLOCK u64 | IDLE u32 ms | TAGS u32 bytes |
+//!                DEADLINE u64 ms since 1970
 //! ..  key, value (or extents), tags (each: u8 length, bytes), padding to 4
 //! ```
 //!
@@ -34,13 +35,14 @@ pub const EXT_EXPIRY_AT: u32 = 1;
 pub const EXT_EXPIRY_CLOCK: u32 = 2;
 pub const EXT_IDLE: u32 = 4;
 pub const EXT_TAGS: u32 = 8;
-const EXT_KNOWN: u32 = 15;
+pub const EXT_DEADLINE: u32 = 16;
+const EXT_KNOWN: u32 = 31;
 
 pub const HEADER_BYTES_MIN: usize = 12;
 const SHORT_KEY_BYTES_MAX: usize = 256;
 const SHORT_VALUE_BYTES_MAX: usize = 4095;
 /// A value is cut into at most this many extents.
-pub const EXTENTS_MAX: usize = 160;
+pub const EXTENTS_MAX: usize = 512;
 
 /// Value types: what the bytes of a value are. Nothing is guessed from content.
 pub mod value_type {
@@ -71,6 +73,8 @@ pub struct Header {
     /// Sliding expiry in milliseconds; 0 = none.
     pub idle_ms: u32,
     pub tags_bytes: u32,
+    /// When a sliding entry ends at the latest, in milliseconds since 1970; 0 = never.
+    pub deadline: u64,
     /// Where the key begins, in bytes from the record's start.
     pub key_at: u32,
 }
@@ -190,6 +194,9 @@ impl Header {
             if ext & EXT_TAGS != 0 {
                 self.tags_bytes = take(4)? as u32;
             }
+            if ext & EXT_DEADLINE != 0 {
+                self.deadline = take(8)?;
+            }
         }
         self.key_at = (at * GRAIN_BYTES) as u32;
         let is_sane = (1..=KEY_BYTES_MAX as u32).contains(&self.key_bytes)
@@ -219,6 +226,8 @@ pub struct Parts<'a> {
     pub expires_at: u64,
     pub expiry_clock: u64,
     pub idle_ms: u32,
+    /// Latest end of a sliding entry; 0 = none.
+    pub deadline: u64,
     /// Encoded tags.
     pub tags: &'a [u8],
 }
@@ -241,6 +250,7 @@ impl RecordBuffer {
         ext |= EXT_EXPIRY_CLOCK * (parts.expiry_clock != 0) as u32;
         ext |= EXT_IDLE * (parts.idle_ms != 0) as u32;
         ext |= EXT_TAGS * !parts.tags.is_empty() as u32;
+        ext |= EXT_DEADLINE * (parts.deadline != 0) as u32;
         let mut flags = 0;
         flags |= FLAG_LONG * is_long as u32;
         flags |= FLAG_EXPIRY * is_ttl_short as u32;
@@ -284,6 +294,9 @@ impl RecordBuffer {
             }
             if !parts.tags.is_empty() {
                 out.extend_from_slice(&(parts.tags.len() as u32).to_le_bytes());
+            }
+            if parts.deadline != 0 {
+                out.extend_from_slice(&parts.deadline.to_le_bytes());
             }
         }
         out.extend_from_slice(parts.key);

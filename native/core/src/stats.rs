@@ -2,7 +2,7 @@
 //! in the superblock, so that every process can show the same.
 
 use crate::arena::Arena;
-use crate::layout::{counters, superblock};
+use crate::layout::{counters, superblock, NAMESPACE_ENTRIES, NAMESPACE_PAYLOAD_BYTES};
 use crate::namespaces;
 use crate::store::Store;
 use crate::sync::{AtomicU64, Ordering};
@@ -71,7 +71,7 @@ fn is_alive(pid: u32) -> bool {
     answer == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
 
-/// Two buckets an octave from 16 ns on: exact to a quarter.
+/// Two buckets an octave from 16 ns on. A quantile is the upper edge of its bucket: at most half too high.
 fn histogram_bucket(ns: u64) -> usize {
     let ns = ns.max(16);
     let octave = 63 - ns.leading_zeros() as usize;
@@ -148,7 +148,12 @@ pub fn snapshot(arena: &Arena) -> Counts {
         ..Counts::default()
     };
     counts.namespaces = (0..namespaces::count(arena))
-        .map(|id| NamespaceCounts { name: namespaces::name(arena, id), ..NamespaceCounts::default() })
+        .map(|id| NamespaceCounts {
+            name: namespaces::name(arena, id),
+            entries: arena.namespace_word(id, NAMESPACE_ENTRIES).load(Ordering::Relaxed),
+            payload_bytes: arena.namespace_word(id, NAMESPACE_PAYLOAD_BYTES).load(Ordering::Relaxed),
+            ..NamespaceCounts::default()
+        })
         .collect();
     let owner_pid = owner(superblock::OWNER_PID);
     let mut get = vec![0; counters::HISTOGRAM_BUCKETS];
@@ -225,15 +230,16 @@ impl Store {
         ] {
             self.arena.superblock(word).store(value, Ordering::Relaxed);
         }
+        for id in 0..namespaces::count(&self.arena) {
+            let (entries, payload_bytes) = self.usage(id);
+            self.arena.namespace_word(id, NAMESPACE_ENTRIES).store(entries, Ordering::Relaxed);
+            self.arena.namespace_word(id, NAMESPACE_PAYLOAD_BYTES).store(payload_bytes, Ordering::Relaxed);
+        }
     }
 
     /// A snapshot with the owner's numbers of this moment.
     pub fn counts(&self) -> Counts {
         self.publish_counts();
-        let mut counts = snapshot(&self.arena);
-        for (id, namespace) in counts.namespaces.iter_mut().enumerate() {
-            (namespace.entries, namespace.payload_bytes) = self.usage(id as u32);
-        }
-        counts
+        snapshot(&self.arena)
     }
 }

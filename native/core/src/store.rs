@@ -1,6 +1,6 @@
 //! The owner's store: the arena and everything private that goes with owning it.
 //!
-//! Lock order: compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill. A lock is never held
+//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill. A lock is never held
 //! over a system call except `split`'s and `drain`'s own, which no read waits for.
 
 use crate::arena::Arena;
@@ -10,7 +10,7 @@ use crate::evict::{Ghost, Queue, S3Fifo, Spill};
 use crate::feed::{Feed, FeedRead};
 use crate::hash::KeyHasher;
 use crate::index::{ChunkPool, Index};
-use crate::layout::{superblock, Location, NAMESPACES_MAX, SHARDS, VALUE_BYTES_MAX};
+use crate::layout::{superblock, NAMESPACES_MAX, SHARDS, VALUE_BYTES_MAX};
 use crate::namespaces::{self, Usage};
 use crate::ops::read::Reader;
 use crate::segment::{Kind, Log, Runs, Segments};
@@ -60,6 +60,10 @@ pub struct Store {
     pub(crate) main: Log,
     /// LOCK: compact.
     pub(crate) compacting: Mutex<()>,
+    /// LOCK: building. Read by whoever has taken runs and not published them yet, written by `check`.
+    pub(crate) building: std::sync::RwLock<()>,
+    /// Bytes drained since a drain last freed a segment.
+    pub(crate) drained_in_vain: AtomicU64,
     /// LOCK: drain.
     pub(crate) drains: [Mutex<()>; 2],
     /// Live bytes of each log, runs included, in the unit of `counting`.
@@ -96,6 +100,8 @@ impl Store {
             small: Log::new(Kind::Small),
             main: Log::new(Kind::Main),
             compacting: Mutex::new(()),
+            building: std::sync::RwLock::new(()),
+            drained_in_vain: AtomicU64::new(0),
             drains: [Mutex::new(()), Mutex::new(())],
             charges: [AtomicU64::new(0), AtomicU64::new(0)],
             policy_capacity: AtomicU64::new(options.budget_bytes as u64),
@@ -185,15 +191,28 @@ impl Store {
 
     /// Changes from `from` on, packed (see [`crate::feed`]).
     pub fn read_feed(&self, from: u64, bytes_max: usize) -> FeedRead {
-        self.feed.read(&self.arena, self.runs.unit_bytes(), from, bytes_max, |key, namespace, location| {
-            self.index_points_to(key, namespace, location)
+        self.feed.read(&self.arena, from, bytes_max, |key, namespace, clock, out| {
+            self.append_run(key, namespace, clock, out)
         })
     }
 
-    fn index_points_to(&self, key: &[u8], namespace: u32, location: Location) -> bool {
+    /// The value in runs of one version of a key, wherever its record has moved to meanwhile.
+    fn append_run(&self, key: &[u8], namespace: u32, clock: u64, out: &mut Vec<u8>) -> bool {
         let hash = self.hasher.hash(namespace, key);
         let _shard = lock(&self.shards[crate::layout::shard_of(hash)]);
-        Index::find_location(&self.arena, hash, location).is_some()
+        let current = match self.is_closed() {
+            true => None,
+            false => self.find(namespace, key, hash),
+        };
+        let Some(current) =
+            current.filter(|current| current.header.clock == clock && current.header.is_run())
+        else {
+            return false;
+        };
+        let start = out.len();
+        out.resize(start + current.header.value_bytes as usize, 0);
+        let extents = self.extents_of(&current.header, current.location);
+        crate::segment::copy_run(&self.arena, self.runs.unit_bytes(), extents.into_iter(), &mut out[start..])
     }
 
     /// The id of a namespace, added when it is new.
@@ -223,7 +242,7 @@ impl Store {
 
     /// Longest value one entry can have: an eighth of the budget, so that no single value empties the store.
     pub fn value_bytes_max(&self) -> usize {
-        (self.budget_bytes.load(Ordering::Relaxed) as usize / 8).clamp(64 << 10, VALUE_BYTES_MAX)
+        (self.budget_bytes.load(Ordering::Relaxed) as usize / 8).min(VALUE_BYTES_MAX)
     }
 
     /// Values longer than this lie in runs.
@@ -257,11 +276,20 @@ impl Store {
 
     /// Tells every reader that nobody owns the arena any more.
     pub fn close(&self) {
-        if !self.is_closed.swap(true, Ordering::AcqRel) {
-            let _shards: Vec<_> = self.shards.iter().map(lock).collect();
-            self.arena.superblock(superblock::BUCKET_COUNT).store(0, Ordering::Release);
-            self.spill.flush(true);
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return;
         }
+        {
+            // A writer that panicked has poisoned its lock; the store must close all the same.
+            let _shards: Vec<_> = self
+                .shards
+                .iter()
+                .map(|shard| shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+                .collect();
+            // SYNC bucket-count: readers see that nobody owns the arena any more.
+            self.arena.superblock(superblock::BUCKET_COUNT).store(0, Ordering::Release);
+        }
+        self.spill.flush(true);
     }
 
     pub(crate) fn ensure_open(&self) -> Result<()> {

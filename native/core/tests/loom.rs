@@ -42,6 +42,8 @@ enum Fault {
     NoGroupLook,
     SlotStoredRelaxed,
     SlotBeforeBytes,
+    /// The word two records share is begun from zero.
+    NeighbourCleared,
     NoReleaseFence,
     GenerationNotRaised,
     GenerationAfterBytes,
@@ -129,9 +131,10 @@ impl Oracle {
     }
 }
 
-/// Every byte says key and version, and the length says the version once more.
+/// Every byte says key and version, and the length says the version once more. A record of it ends in the middle of
+/// a word, which the next record shares.
 fn value(key: u8, version: u64) -> Vec<u8> {
-    vec![key << 4 | version as u8; 11 - version as usize % 2]
+    vec![key << 4 | version as u8; 6 + version as usize % 2]
 }
 
 struct World {
@@ -361,6 +364,10 @@ fn publish_faulty(world: &World, slot: Slot, version: u64, fault: Fault) {
         copy_in(world.arena.data(), first, record.bytes());
         return;
     }
+    if fault == Fault::NeighbourCleared {
+        let end = world.arena.record_byte(world.slot_of(STAYS).1.location()).expect("inside") + 16;
+        world.arena.data().word(end / 8).store(0, Ordering::Relaxed);
+    }
     let location = world.append(&world.log, &record);
     let order = if fault == Fault::SlotStoredRelaxed { Ordering::Relaxed } else { Ordering::Release };
     world.publish(slot, STAYS, location, order);
@@ -368,7 +375,8 @@ fn publish_faulty(world: &World, slot: Slot, version: u64, fault: Fault) {
 
 #[test]
 fn a_read_beside_an_overwrite_sees_the_old_or_the_new_version() {
-    prove(3, overwrite, &[Fault::SlotStoredRelaxed, Fault::SlotBeforeBytes]);
+    let faults = [Fault::SlotStoredRelaxed, Fault::SlotBeforeBytes, Fault::NeighbourCleared];
+    prove(3, overwrite, &faults);
 }
 
 #[test]

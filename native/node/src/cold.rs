@@ -73,6 +73,12 @@ pub fn open_store(options: NativeOpenOptions) -> Result<External<Handle>> {
     Ok(External::new(Handle { target: Target::Owner(owned) }))
 }
 
+/// Whether a live process owns a directory.
+#[napi(js_name = "isOwned")]
+pub fn is_owned(dir: String) -> bool {
+    ramcache_core::arena::owner_files::is_owned(Path::new(&dir))
+}
+
 #[napi(js_name = "attachStore")]
 pub fn attach_store(data: String, touch: String) -> Result<External<Handle>> {
     let attached = attach(Path::new(&data), Path::new(&touch)).map_err(coded)?;
@@ -189,6 +195,20 @@ pub fn count_store(handle: &External<Handle>) -> Result<String> {
     }
 }
 
+/// A JSON string.
+fn json_text(text: &str) -> String {
+    let mut out = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            control if control < ' ' => out.push_str(&format!("\\u{:04x}", control as u32)),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
+}
+
 fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool) -> String {
     let latency = |latency: &Latency| {
         format!(
@@ -200,9 +220,9 @@ fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool) -> String {
         .namespaces
         .iter()
         .map(|namespace| {
-            let name: String = namespace.name.chars().flat_map(char::escape_default).collect();
+            let name = json_text(&namespace.name);
             format!(
-                r#""{name}":{{"entries":{},"bytes":{},"hits":{},"misses":{}}}"#,
+                r#"{name}:{{"entries":{},"bytes":{},"hits":{},"misses":{}}}"#,
                 namespace.entries, namespace.payload_bytes, namespace.hits, namespace.misses
             )
         })

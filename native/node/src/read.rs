@@ -22,6 +22,8 @@ struct IntoScratch<'a> {
     env: sys::napi_env,
     scratch: &'a mut [u8],
     large: Option<(Value, *mut u8, usize)>,
+    /// V8 refused a Buffer of the size that is needed.
+    is_refused: bool,
 }
 
 impl Destination for IntoScratch<'_> {
@@ -33,7 +35,10 @@ impl Destination for IntoScratch<'_> {
             return Some(&mut self.scratch[..bytes]);
         }
         if self.large.is_none_or(|(_, _, room)| room != bytes) {
-            let (value, data) = raw::buffer(self.env, bytes)?;
+            let Some((value, data)) = raw::buffer(self.env, bytes) else {
+                self.is_refused = true;
+                return None;
+            };
             self.large = Some((value, data, bytes));
         }
         let (_, data, _) = self.large?;
@@ -51,13 +56,17 @@ pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) 
         let started = space.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
         let length = space.take_key(env, key)?;
         let scratch = space.scratch;
-        let mut destination = IntoScratch { env, scratch: scratch.bytes(), large: None };
+        let mut destination = IntoScratch { env, scratch: scratch.bytes(), large: None, is_refused: false };
         let found = lookup(space, length, &mut destination)?;
         if let (Some(started), Some(counters), Some(arena)) = (started, space.counters, space.arena()) {
             counters.record_ns(arena, counters::GET_HISTOGRAM, started.elapsed().as_nanos() as u64);
         }
         let Some(header) = found else { return Ok(raw::undefined(env)) };
         let bytes = header.value_bytes as usize;
+        if destination.is_refused {
+            let message = format!("no memory for a value of {bytes} bytes");
+            return Err(StoreErr::new(ramcache_core::error::Code::Unavailable, message));
+        }
         Ok(match (header.value_type, destination.large) {
             (value_type::ASCII, None) => raw::latin1(env, &destination.scratch[..bytes]),
             (value_type::UTF8, None) => raw::utf8(env, &destination.scratch[..bytes]),
@@ -103,7 +112,7 @@ fn lookup<D: Destination>(
     match answer {
         Lookup::Hit(header) => {
             if header.idle_ms != 0 {
-                slide(space, length, &header)?;
+                slide(space, length, &header);
             }
             Ok(Some(header))
         }
@@ -116,14 +125,14 @@ type StoreErr = ramcache_core::error::StoreError;
 
 /// One write for each quarter of the idle time, whatever the rate of reads. Only the owner can.
 #[cold]
-fn slide(space: &mut Space, length: usize, header: &Header) -> Result<(), StoreErr> {
-    let Target::Owner(owned) = &space.target else { return Ok(()) };
+fn slide(space: &mut Space, length: usize, header: &Header) {
+    let Target::Owner(owned) = &space.target else { return };
     let store = owned.store();
     let left = header.expires_at.saturating_sub(store.arena().expiry_now_ms());
     if left * 4 <= header.idle_ms as u64 * 3 {
-        store.touch(space.namespace, &space.key[..length], 0, true, &mut space.buffer)?;
+        // A store without room for this keeps the expiry it has; the read has its value all the same.
+        let _ = store.touch(space.namespace, &space.key[..length], 0, true, &mut space.buffer);
     }
-    Ok(())
 }
 
 pub unsafe extern "C" fn has(env: sys::napi_env, info: sys::napi_callback_info) -> Value {

@@ -236,12 +236,15 @@ pub fn expose(env: sys::napi_env, space: Space) -> Value {
 unsafe extern "C" fn drop_space(data: *mut c_void) {
     // SAFETY: the pointer `expose` made, once: the environment is ending.
     let mut space = unsafe { Box::from_raw(data.cast::<Space>()) };
-    space.close();
+    // Whatever goes wrong in the last close of a broken store, it must not take the process with it.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || space.close()));
 }
 
 unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([], data) = raw::arguments::<0>(env, info);
-    // SAFETY: bound by `expose`.
-    unsafe { space_of(data) }.close();
-    raw::undefined(env)
+    raw::guard(env, || {
+        // SAFETY: bound by `expose`.
+        unsafe { space_of(data) }.close();
+        Ok(raw::undefined(env))
+    })
 }

@@ -108,6 +108,27 @@ impl Drop for Ownership {
     }
 }
 
+/// Whether a lock is about to go: this process holds it, or its holder has taken the `owner` file away already (or
+/// not written it yet).
+pub fn is_passing(dir: &Path) -> bool {
+    let Ok(owner) = fs::read_to_string(dir.join("owner")) else { return true };
+    field(&owner, "pid").is_some_and(|pid| pid == std::process::id().to_string())
+}
+
+/// Whether a live process holds the lock of a directory.
+pub fn is_owned(dir: &Path) -> bool {
+    let Ok(lock) = OpenOptions::new().read(true).write(true).open(dir.join("lock")) else {
+        return false;
+    };
+    // SAFETY: `flock` is plain old data; zero is valid for every field.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    range.l_type = libc::F_WRLCK as libc::c_short;
+    range.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: a descriptor we own and a valid pointer.
+    let asked = unsafe { libc::fcntl(lock.as_raw_fd(), libc::F_OFD_GETLK, &mut range) } == 0;
+    asked && range.l_type != libc::F_UNLCK as libc::c_short
+}
+
 /// A string or number out of the flat JSON object that `announce` writes.
 fn field(text: &str, name: &str) -> Option<String> {
     let rest = text.split_once(&format!("\"{name}\":"))?.1.trim_start();

@@ -22,6 +22,14 @@ impl ChunkPool {
         Some(self.used - 1)
     }
 
+    /// All of them or none.
+    pub fn take_many(&mut self, count: usize) -> Option<Vec<u32>> {
+        if self.free_count() < count {
+            return None;
+        }
+        (0..count).map(|_| self.take()).collect()
+    }
+
     pub fn give(&mut self, chunk: u32) {
         debug_assert!(chunk < self.used);
         self.free.push(chunk);

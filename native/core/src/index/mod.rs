@@ -18,7 +18,7 @@ use crate::arena::{Arena, Slot};
 use crate::layout::{
     bucket_of, shard_of, superblock, Location, SlotWord, BUCKET_SLOTS, CHAIN_CHUNKS_MAX, CHUNK_SLOTS,
 };
-use crate::sync::{lock, Mutex, Ordering};
+use crate::sync::{lock, AtomicU64, Mutex, Ordering};
 
 /// Entries per bucket at which a bucket is split, in halves: 13 = 6.5. Memory per entry falls with it, chains grow.
 pub const FILL_HALVES: u64 = 13;
@@ -86,8 +86,19 @@ struct Stage {
     link: Option<(Slot, u32)>,
 }
 
+/// What an operation under a shard lock found missing: the caller unlocks, supplies it and starts again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lack {
+    Chunk,
+    /// A chain is as long as it may be: the index must grow first.
+    Bucket,
+    Segment,
+}
+
 /// The owner's side of the index.
 pub struct Index {
+    /// Slots that lead to a record, dead ones included: what the number of buckets follows.
+    pub occupied: AtomicU64,
     pub chunks: Mutex<ChunkPool>,
     /// LOCK: split. Held while a bucket is split, taken before its shard.
     splitting: Mutex<()>,
@@ -95,7 +106,7 @@ pub struct Index {
 
 impl Index {
     pub fn new(chunks: ChunkPool) -> Index {
-        Index { chunks: Mutex::new(chunks), splitting: Mutex::new(()) }
+        Index { occupied: AtomicU64::new(0), chunks: Mutex::new(chunks), splitting: Mutex::new(()) }
     }
 
     pub fn bucket_of(arena: &Arena, hash: u64) -> u64 {
@@ -109,28 +120,40 @@ impl Index {
             .map(|(slot, _)| slot)
     }
 
-    /// An empty slot of the bucket, made by adding a chunk when there is none. `None` when no chunk is allocated:
-    /// the caller unlocks, has one allocated, and starts again.
-    pub fn vacancy(&self, arena: &Arena, bucket: u64) -> Option<Slot> {
+    /// An empty slot of the bucket, made by adding a chunk when there is none.
+    pub fn vacancy(&self, arena: &Arena, bucket: u64) -> Result<Slot, Lack> {
+        Self::vacancy_with(arena, bucket, || lock(&self.chunks).take())
+    }
+
+    fn vacancy_with(
+        arena: &Arena,
+        bucket: u64,
+        take_chunk: impl FnOnce() -> Option<u32>,
+    ) -> Result<Slot, Lack> {
         let mut last = None;
-        for (slot, word) in Walk::new(arena, bucket) {
+        let mut walk = Walk::new(arena, bucket);
+        for (slot, word) in walk.by_ref() {
             if word.is_empty() {
-                return Some(slot);
+                return Ok(slot);
             }
             last = Some((slot, word));
         }
-        let (slot, word) = last?;
-        let chunk = lock(&self.chunks).take()?;
+        if walk.chunks >= CHAIN_CHUNKS_MAX {
+            return Err(Lack::Bucket);
+        }
+        let (slot, word) = last.expect("a bucket has slots");
+        let chunk = take_chunk().ok_or(Lack::Chunk)?;
         let moved = arena.chunk_slot(chunk, 0);
         copy_access(arena, slot, moved);
         arena.slot(moved).store(word.0, Ordering::Release);
         // One store replaces the entry by the way to it, so no reader can miss it in between.
         arena.slot(slot).store(SlotWord::link(chunk).0, Ordering::Release);
-        Some(arena.chunk_slot(chunk, 1))
+        Ok(arena.chunk_slot(chunk, 1))
     }
 
     /// Clears a slot of the bucket and keeps the chain dense.
     pub fn remove(&self, arena: &Arena, bucket: u64, slot: Slot) {
+        self.occupied.fetch_sub(1, Ordering::Relaxed);
         let end = arena.bucket_slot(bucket, BUCKET_SLOTS - 1);
         if arena.load_slot(end).linked_chunk().is_none() {
             arena.slot(slot).store(0, Ordering::Release);
@@ -173,33 +196,32 @@ impl Index {
         }
     }
 
-    /// Splits one bucket when the index is fuller than wanted. `lock_shard` takes the lock of a shard, `hash_of`
-    /// gives the hash of the key a slot word leads to. False when there is nothing to do or no memory for it yet.
+    /// Whether the index is fuller than wanted, with `more` slots on their way.
+    pub fn is_crowded(&self, arena: &Arena, more: u64) -> bool {
+        (self.occupied.load(Ordering::Relaxed) + more) * 2 > arena.bucket_count() * FILL_HALVES
+    }
+
+    /// Splits one bucket. `lock_shard` takes the lock of a shard, `hash_of` gives the hash of the key a slot word
+    /// leads to. False when there is no memory for it yet.
     pub fn grow<G>(
         &self,
         arena: &Arena,
-        entries: u64,
         allocated_buckets: u64,
         lock_shard: impl FnOnce(usize) -> G,
         hash_of: impl Fn(SlotWord) -> u64,
     ) -> bool {
-        // Cheap look first: most calls end here.
-        if entries * 2 <= arena.bucket_count() * FILL_HALVES {
-            return false;
-        }
-        #[cfg(not(loom))]
-        let Ok(_splitting) = self.splitting.try_lock() else {
-            return false;
-        };
-        #[cfg(loom)]
         let _splitting = lock(&self.splitting);
         let count = arena.bucket_count();
-        if count == 0 || count >= allocated_buckets || entries * 2 <= count * FILL_HALVES {
+        if count == 0 || count >= allocated_buckets {
             return false;
         }
         let half = 1u64 << (63 - count.leading_zeros());
         let old = count - half;
         let _shard = lock_shard(shard_of(old));
+        // The store may have been closed meanwhile; a split would open it again.
+        if arena.bucket_count() != count {
+            return false;
+        }
         self.split(arena, old, count, hash_of)
     }
 
@@ -209,17 +231,21 @@ impl Index {
             .filter(|(_, word)| word.is_entry() && bucket_of(hash_of(*word), count + 1) == count)
             .collect();
         let chunks_wanted = moving.len().saturating_sub(BUCKET_SLOTS).div_ceil(CHUNK_SLOTS - 1);
-        if lock(&self.chunks).free_count() < chunks_wanted {
-            return false;
-        }
+        let Some(mut chunks) = lock(&self.chunks).take_many(chunks_wanted) else { return false };
         for (slot, word) in &moving {
-            let target = self.vacancy(arena, count).expect("enough chunks were free under the lock");
+            let target =
+                Self::vacancy_with(arena, count, || chunks.pop()).expect("as many chunks as it can need");
             copy_access(arena, *slot, target);
             arena.slot(target).store(word.0, Ordering::Release);
         }
         // SYNC bucket-count: entries are in the new bucket before a reader can be sent there.
         arena.superblock(superblock::BUCKET_COUNT).store(count + 1, Ordering::Release);
         raise_moves(arena, old);
+        // Each of them has two slots now, and `remove` takes one away.
+        self.occupied.fetch_add(moving.len() as u64, Ordering::Relaxed);
+        for chunk in chunks {
+            lock(&self.chunks).give(chunk);
+        }
         for (_, word) in moving {
             let found = Walk::new(arena, old).find(|(_, other)| *other == word);
             let (slot, _) = found.expect("only the holder of the shard lock moves slots");

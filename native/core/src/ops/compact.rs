@@ -63,6 +63,7 @@ impl Store {
             expires_at: header.expires_at,
             expiry_clock: if header.expiry_clock == header.clock { 0 } else { header.expiry_clock },
             idle_ms: header.idle_ms,
+            deadline: header.deadline,
             tags: &tags,
         });
         buffer.stamp(header.clock);

@@ -19,27 +19,35 @@ const FULL_PERCENT: u64 = 75;
 const SHORT_KEY_BYTES: usize = 128;
 
 impl Store {
-    /// Steps over up to `records` records of a log, or until a segment is free. The bytes stepped over.
+    /// Steps over up to `records` records of a log. The bytes stepped over, or freed when that is more.
     pub(crate) fn drain_slice(&self, queue: Queue, records: usize, must_evict: bool) -> u64 {
         let _drain = lock(&self.drains[queue as usize]);
         let log = self.log(queue);
+        let ready = self.segments.ready_count();
         let mut bytes = 0;
-        for _ in 0..records {
+        let mut freed = 0;
+        // One look more than records: the last record of a segment frees it now, not at the next call.
+        for look in 0..=records {
             match log.front(&self.arena) {
-                Front::Empty => break,
-                Front::Drained(segment) => self.segments.retire(&self.arena, segment),
-                Front::Record(location) => {
+                Front::Drained(segment) => {
+                    self.segments.retire(&self.arena, segment);
+                    freed += self.arena.geometry().segment_bytes as u64;
+                }
+                Front::Record(location) if look < records => {
                     let grains = self.drain_record(queue, location, must_evict);
                     log.advance(grains);
                     bytes += grains as u64 * GRAIN_BYTES as u64;
                 }
+                _ => break,
             }
         }
-        // The last record of a segment: its memory is wanted now, not at the next call.
-        if let Front::Drained(segment) = log.front(&self.arena) {
-            self.segments.retire(&self.arena, segment);
+        // A segment freed for one that the survivors have taken is nothing gained.
+        if self.segments.ready_count() > ready {
+            self.drained_in_vain.store(0, Ordering::Relaxed);
+        } else {
+            self.drained_in_vain.fetch_add(bytes, Ordering::Relaxed);
         }
-        bytes
+        bytes.max(freed)
     }
 
     fn drain_record(&self, queue: Queue, location: Location, must_evict: bool) -> u32 {
@@ -55,7 +63,13 @@ impl Store {
         let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
         match self.verdict(queue, &header, access, must_evict) {
             Verdict::Keep { access } => {
-                if !self.keep(queue, &header, location, slot, access) {
+                let is_kept = self.keep(queue, &header, location, slot, access);
+                let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
+                if !is_kept && is_pinned && !self.is_dead(&header) {
+                    // No segment for it now: it stays where it is, and the drain stops here.
+                    return 0;
+                }
+                if !is_kept {
                     self.evict(queue, &header, location, slot, hash, false);
                 }
             }

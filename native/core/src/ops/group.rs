@@ -6,9 +6,11 @@ use crate::sync::{fence, spin, Ordering};
 #[cfg(not(loom))]
 use {
     super::write::WriteRequest,
+    crate::arena::Slot,
     crate::clock,
     crate::error::{Code, Result, StoreError},
     crate::feed::Change,
+    crate::index::{Index, Lack},
     crate::layout::Location,
     crate::record::RecordBuffer,
     crate::segment::Extent,
@@ -37,6 +39,8 @@ impl Store {
             self.check_request(request)?;
         }
         self.fit_payload(total as u64);
+        let longest = requests.iter().map(|request| request.value.len()).max().unwrap_or(0);
+        let _building = self.gate(longest);
         let mut records = Vec::with_capacity(requests.len());
         let mut extents: Vec<Extent> = Vec::new();
         let mut built = Ok(());
@@ -64,50 +68,116 @@ impl Store {
     }
 
     fn commit_group(&self, requests: &[WriteRequest], records: &mut [RecordBuffer]) -> Result<()> {
-        let bytes: usize = records.iter().map(|record| record.bytes().len()).sum();
-        let segments = bytes.div_ceil(self.arena.geometry().segment_bytes) + 2;
         loop {
-            // The whole group must fit before the first of it is published.
-            self.make_room(segments)?;
-            while lock(&self.index.chunks).free_count() < requests.len() {
+            // A group may be larger than the index: it grows before, or chains would get too long.
+            self.grow_index(requests.len() as u64, u32::MAX);
+            while lock(&self.index.chunks).free_count() < chunks_for(requests.len()) {
                 if !self.allocate_chunks() {
                     return Err(StoreError::new(Code::Full, "no shared memory left for the index"));
                 }
             }
-            let _shards: Vec<_> = self.shards.iter().map(lock).collect();
-            self.ensure_open()?;
-            let has_room = self.segments.ready_count() >= crate::segment::RESERVE + segments - 1
-                && lock(&self.index.chunks).free_count() >= requests.len();
-            if has_room {
-                self.publish_group(requests, records);
-                return Ok(());
+            let lack = {
+                let _shards: Vec<_> = self.shards.iter().map(lock).collect();
+                self.ensure_open()?;
+                match self.place_group(requests, records) {
+                    Ok(places) => {
+                        self.publish_group(requests, records, &places);
+                        return Ok(());
+                    }
+                    Err(lack) => lack,
+                }
+            };
+            match lack {
+                // What was placed is dead by now; the next attempt wants all of it again, and at once.
+                Lack::Segment => self.make_room(self.segments_for(records))?,
+                lack => self.supply(lack)?,
             }
         }
     }
 
-    /// Under the locks of all shards, with room for everything.
-    fn publish_group(&self, requests: &[WriteRequest], records: &mut [RecordBuffer]) {
+    /// Segments that records of these lengths fill, whatever is left of the open one.
+    fn segments_for(&self, records: &[RecordBuffer]) -> usize {
+        let segment_bytes = self.arena.geometry().segment_bytes;
+        let (mut segments, mut used) = (1, 0);
+        for bytes in records.iter().map(|record| record.bytes().len()) {
+            if used + bytes > segment_bytes {
+                (segments, used) = (segments + 1, 0);
+            }
+            used += bytes;
+        }
+        segments
+    }
+
+    /// Writes every record of the group to the small log, where no slot leads to them yet. What was written when
+    /// something is lacking is dead, and is drained like any dead record.
+    fn place_group(
+        &self,
+        requests: &[WriteRequest],
+        records: &mut [RecordBuffer],
+    ) -> std::result::Result<Vec<Location>, Lack> {
+        if self.index.is_crowded(&self.arena, requests.len() as u64) {
+            return Err(Lack::Bucket);
+        }
+        if lock(&self.index.chunks).free_count() < chunks_for(requests.len()) {
+            return Err(Lack::Chunk);
+        }
+        let newest = self.find_newest(requests);
+        let mut places = Vec::with_capacity(records.len());
+        for record in records {
+            // One clock word for each, all larger than what any of them replaces.
+            record.stamp(clock::tick(self.clock_word(), self.arena.wall_ms(), newest));
+            let place = self.small.append(&self.arena, &self.segments, record.bytes(), false);
+            places.push(place.ok_or(Lack::Segment)?);
+        }
+        Ok(places)
+    }
+
+    /// The newest clock word among the records the group replaces.
+    fn find_newest(&self, requests: &[WriteRequest]) -> u64 {
+        let clock_of = |request: &WriteRequest| {
+            let hash = self.hasher.hash(request.namespace, request.key);
+            self.find(request.namespace, request.key, hash).map_or(0, |current| current.header.clock)
+        };
+        requests.iter().map(clock_of).max().unwrap_or(0)
+    }
+
+    /// Under the locks of all shards, with every record in its place.
+    fn publish_group(&self, requests: &[WriteRequest], records: &[RecordBuffer], places: &[Location]) {
         let group = self.arena.superblock(superblock::GROUP);
         let before = group.load(Ordering::Relaxed);
         group.store(before + 1, Ordering::Relaxed);
         // SYNC group: who sees a slot of this group sees the odd count, or the even one after it.
         fence(Ordering::Release);
-        let mut locations: Vec<Location> = Vec::with_capacity(records.len());
-        for (request, record) in requests.iter().zip(records) {
+        for ((request, record), place) in requests.iter().zip(records).zip(places) {
             let hash = self.hasher.hash(request.namespace, request.key);
             let current = self.find(request.namespace, request.key, hash);
-            let is_live = current.is_some_and(|current| self.is_live(&current.header));
-            let replaced = current.map_or(0, |current| current.header.clock);
-            record.stamp(clock::tick(self.clock_word(), self.arena.wall_ms(), replaced));
-            let is_ghost = current.is_none() && self.ghost.take(hash);
-            let location = self
-                .publish(hash, current, is_live, is_ghost, false, record)
-                .unwrap_or_else(|_| panic!("room for the group was there a moment ago"));
-            locations.push(location);
+            let slot = current.map(|current| current.slot).unwrap_or_else(|| self.slot_for_group(hash));
+            self.publish_at(hash, slot, current, 1, *place, &record.header(), false);
         }
         group.store(before + 2, Ordering::Release);
-        self.feed.push(&self.arena, Change::Set, &locations);
+        self.feed.push(&self.arena, Change::Set, places);
     }
+
+    fn slot_for_group(&self, hash: u64) -> Slot {
+        let bucket = Index::bucket_of(&self.arena, hash);
+        loop {
+            match self.index.vacancy(&self.arena, bucket) {
+                Ok(slot) => return slot,
+                // More keys of the group met in one bucket than the reckoning of `place_group` allows for. There is
+                // no way back any more, so this once memory is allocated under the locks.
+                Err(_) => {
+                    assert!(self.allocate_chunks(), "no shared memory for the index in the middle of a group")
+                }
+            }
+        }
+    }
+}
+
+/// Chunks that suffice for the new keys of a group in an index that is no fuller than wanted: about a twentieth of
+/// the keys need one.
+#[cfg(not(loom))]
+fn chunks_for(keys: usize) -> usize {
+    keys / 8 + 64
 }
 
 /// Runs `read` until no group was published meanwhile, so that it sees a group whole or not at all.

@@ -18,7 +18,7 @@ use crate::feed::read_header;
 use crate::index::Walk;
 use crate::layout::{bucket_of, shard_of, tag_of, SlotWord, BUCKET_SLOTS};
 use crate::namespaces;
-use crate::record::{copy_out, equals, Header, EXTENTS_MAX};
+use crate::record::{copy_out, equals, Header};
 use crate::segment::{copy_run, Extent};
 use crate::sync::{fence, spin, Ordering};
 
@@ -242,18 +242,16 @@ impl Reader<'_> {
                 return Examined::Other;
             }
         }
-        if header.tags_bytes != 0 {
-            if let Some(out) = destination.tags(&header) {
-                copy_out(arena.data(), first, header.tags_at(), out);
-            }
+        // Also when there are none: an attempt before this one may have left some.
+        if let Some(out) = destination.tags(&header) {
+            copy_out(arena.data(), first, header.tags_at(), out);
         }
         Examined::Hit(header)
     }
 
     fn copy_extents(&self, first: usize, header: &Header, out: &mut [u8]) -> bool {
-        let mut bits = [0; EXTENTS_MAX * 8];
-        let bits = &mut bits[..header.inline_bytes()];
-        copy_out(self.arena.data(), first, header.value_at(), bits);
+        let mut bits = vec![0; header.inline_bytes()];
+        copy_out(self.arena.data(), first, header.value_at(), &mut bits);
         let extents = bits
             .chunks_exact(8)
             .map(|bits| Extent::from_bits(u64::from_le_bytes(bits.try_into().expect("eight bytes"))));

@@ -7,6 +7,10 @@ use crate::segment::{Growth, READY_LOW, RESERVE};
 use crate::store::{Counting, Store};
 use crate::sync::{lock, Ordering};
 
+/// Buckets a writer splits on its way, when the index lags behind.
+const SPLITS_PER_WRITE: u32 = 4;
+/// Free chunks a split never fails for lack of.
+const CHUNKS_LOW: usize = crate::layout::CHAIN_CHUNKS_MAX;
 /// Records a writer drains on its way when segments run low.
 const PACE_RECORDS: usize = 8;
 /// Records drained between two looks at what that has freed.
@@ -109,18 +113,8 @@ impl Store {
     /// Grows the index and the ghost by a step when the entries ask for it, and drains a little when segments run
     /// low. Called after every write, without locks.
     pub(crate) fn pace(&self) {
+        self.grow_index(0, SPLITS_PER_WRITE);
         let entries = self.entries();
-        let allocated = self.allocated_buckets.load(Ordering::Acquire);
-        let grew = self.index.grow(
-            &self.arena,
-            entries,
-            allocated,
-            |shard| lock(&self.shards[shard]),
-            |word| self.hash_at(word.location()),
-        );
-        if grew && !self.has_background && self.arena.bucket_count() + 1 >= allocated {
-            self.allocate_index();
-        }
         self.ghost.follow(entries, true);
         if self.segments.ready_count() < READY_LOW && self.segments.available() < READY_LOW {
             // Evicting would only make more holes where there are enough to empty a segment.
@@ -130,6 +124,36 @@ impl Store {
                 self.compact_runs();
             }
         }
+    }
+
+    /// Splits buckets while the index is too full for `more` slots on their way.
+    pub(crate) fn grow_index(&self, more: u64, splits_max: u32) {
+        for _ in 0..splits_max {
+            if !self.index.is_crowded(&self.arena, more) || !self.split_bucket() {
+                return;
+            }
+        }
+    }
+
+    /// Splits one bucket, with memory for it when nobody has allocated any. False when that was not possible.
+    pub(crate) fn split_bucket(&self) -> bool {
+        let count = self.arena.bucket_count();
+        if self.arena.bucket_count() >= self.allocated_buckets.load(Ordering::Acquire)
+            && !self.allocate_index()
+        {
+            return false;
+        }
+        if lock(&self.index.chunks).free_count() < CHUNKS_LOW && !self.allocate_chunks() {
+            return false;
+        }
+        let grew = self.index.grow(
+            &self.arena,
+            self.allocated_buckets.load(Ordering::Acquire),
+            |shard| lock(&self.shards[shard]),
+            |word| self.hash_at(word.location()),
+        );
+        // Another thread may have used up what was allocated: then there is one bucket more all the same.
+        grew || self.arena.bucket_count() > count
     }
 
     /// Room for `segments` more segments, by growing or by draining. `ERR_RAMCACHE_FULL` when nothing can leave.
@@ -160,23 +184,24 @@ impl Store {
             if self.compact_runs() {
                 continue;
             }
-            // Once round the logs without enough room: what is live must leave, whatever the policy thinks.
+            // Once round the logs without enough room: a segment now and then is not what this caller needs.
             let bytes = self.drain_next(SLICE_RECORDS, drained_bytes > log_bytes);
             drained_bytes += bytes;
-            if bytes == 0 || drained_bytes > 8 * log_bytes + (1 << 20) {
+            let is_stuck = bytes == 0 || drained_bytes > DRAIN_ROUNDS_MAX * log_bytes + (1 << 20);
+            if is_stuck && self.segments.ready_count() < wanted {
                 return Err(self.full(wanted));
             }
         }
     }
 
-    /// Drains once more for a value in runs that found no units: its share of the logs, whatever that frees.
+    /// Drains once more for a value in runs that found no units: one record, whatever that frees.
     pub(crate) fn make_room_for_run(&self, drained_bytes: &mut u64, log_bytes: u64) -> Result<()> {
         if self.segments.grow(&self.arena) == Growth::Grown {
             return Ok(());
         }
         let bytes = self.drain_next(1, *drained_bytes > log_bytes);
         *drained_bytes += bytes;
-        if bytes == 0 || *drained_bytes > 8 * log_bytes + (1 << 20) {
+        if bytes == 0 || *drained_bytes > DRAIN_ROUNDS_MAX * log_bytes + (1 << 20) {
             return Err(self.full(1));
         }
         Ok(())
@@ -199,16 +224,21 @@ impl Store {
             return;
         }
         while self.payload_bytes() + bytes > self.budget_bytes() {
-            if self.drain_next(1, true) == 0 {
+            if self.drain_next(1, false) == 0 {
                 return;
             }
         }
     }
 
-    /// Drains records of the log the policy names. The bytes stepped over; 0 when both logs are empty.
+    /// Drains records of the log the policy names. The bytes stepped over or freed; 0 when both logs are empty.
     fn drain_next(&self, records: usize, must_evict: bool) -> u64 {
         let first = self.policy().next_to_drain(self.charge(Queue::Small), self.charge(Queue::Main));
         let second = if first == Queue::Small { Queue::Main } else { Queue::Small };
+        // Once round the logs without a segment to show for it: what is live must leave, whatever the policy thinks.
+        let log_bytes = self.small.bytes() + self.main.bytes();
+        let must_evict = must_evict
+            || self.counting == Counting::Payload
+            || self.drained_in_vain.load(Ordering::Relaxed) > log_bytes;
         let bytes = match self.drain_slice(first, records, must_evict) {
             0 => self.drain_slice(second, records, must_evict),
             bytes => bytes,
@@ -223,7 +253,7 @@ impl Store {
         let count = self.arena.bucket_count();
         let allocated = self.allocated_buckets.load(Ordering::Acquire);
         let step = (self.index_step() / (BUCKET_SLOTS * 8)) as u64;
-        if count + step > allocated {
+        if count + step > allocated && self.index.is_crowded(&self.arena, count) {
             self.allocate_index();
         }
         let chunks_low = self.index_step() / (CHUNK_SLOTS * 8) / 4;
@@ -238,10 +268,19 @@ impl Store {
                 return self.compact_runs() || self.drain_next(SLICE_RECORDS, false) > 0;
             }
         }
+        // A smaller budget: what is over it is drained now, and its memory given back by the caller.
+        if self.segments.is_over_limit() && self.segments.ready_count() <= SURPLUS_MAX {
+            return self.compact_runs() || self.drain_next(SLICE_RECORDS, false) > 0;
+        }
         self.arena.superblock(superblock::BUDGET_BYTES).store(self.budget_bytes(), Ordering::Relaxed);
         false
     }
 }
+
+/// Ready segments that wait to be given back before a shrinking store drains on.
+const SURPLUS_MAX: usize = 64;
+/// Times round the logs before a store is full.
+const DRAIN_ROUNDS_MAX: u64 = 8;
 
 /// Smallest budget: 64 segments of the smallest size.
 pub const BUDGET_BYTES_MIN: usize = 512 << 10;

@@ -45,7 +45,7 @@ pub fn scan(
     let mut cursor = cursor.unwrap_or(ScanCursor { bucket_count: count, bucket: 0 });
     let mut entries = Vec::new();
     // A cursor comes from outside: more buckets than there are cannot be one of ours.
-    while cursor.bucket < cursor.bucket_count.min(count) {
+    while cursor.bucket_count <= count && cursor.bucket < cursor.bucket_count {
         let start = entries.len();
         for _ in 0..BUCKET_RETRIES_MAX {
             entries.truncate(start);
@@ -70,6 +70,7 @@ fn scan_bucket(
     entries: &mut Vec<ScannedEntry>,
 ) -> bool {
     let arena = reader.arena;
+    let start = entries.len();
     let moves = arena.moves(shard_of(cursor.bucket));
     let before = moves.load(Ordering::Acquire);
     let count = arena.bucket_count();
@@ -86,7 +87,12 @@ fn scan_bucket(
                     continue;
                 }
                 let Some(entry) = read_entry(reader, namespace, prefix, slot, word) else { return false };
-                entries.extend(entry);
+                // Between the two steps of a move an entry stands in two slots.
+                if let Some(entry) =
+                    entry.filter(|entry| !entries[start..].iter().any(|seen| seen.key == entry.key))
+                {
+                    entries.push(entry);
+                }
             }
         }
         bucket += stride;

@@ -5,7 +5,7 @@ use crate::arena::Slot;
 use crate::clock;
 use crate::error::{Code, Result, StoreError};
 use crate::feed::{read_header, Change};
-use crate::index::{Index, Walk};
+use crate::index::{Index, Lack, Walk};
 use crate::layout::{shard_of, superblock, tag_of, Location, SlotWord, KEY_BYTES_MAX, TAGS_BYTES_MAX};
 use crate::record::{copy_out, equals, value_type, Header, Parts, RecordBuffer};
 use crate::store::Store;
@@ -73,12 +73,6 @@ pub(crate) enum Decision {
 pub(crate) const SET: Decision =
     Decision::Write { change: Change::Set, keeps_clock: false, keeps_run: false };
 
-/// What was missing under the lock.
-pub(crate) enum Lack {
-    Chunk,
-    Segment,
-}
-
 /// Largest whole number a double counts without gaps.
 const INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 
@@ -87,6 +81,7 @@ impl Store {
     pub fn set(&self, request: &WriteRequest, buffer: &mut RecordBuffer) -> Result<Outcome> {
         self.check_request(request)?;
         self.fit_payload((request.key.len() + request.value.len()) as u64);
+        let _building = self.gate(request.value.len());
         let extents = self.build(request, buffer)?;
         let hash = self.hasher.hash(request.namespace, request.key);
         let conditions = request.conditions;
@@ -165,6 +160,7 @@ impl Store {
             let (value, tags) = body.split_at(header.inline_bytes());
             let expiry_clock = clock::tick(self.clock_word(), self.arena.wall_ms(), header.expiry_clock);
             let lifetime = if idle { header.idle_ms as u64 } else { ttl_ms };
+            let latest = if idle && header.deadline != 0 { header.deadline } else { u64::MAX };
             buffer.build(&Parts {
                 namespace,
                 key,
@@ -172,9 +168,14 @@ impl Store {
                 value,
                 run_bytes: header.is_run().then_some(header.value_bytes),
                 is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
-                expires_at: if lifetime == 0 { 0 } else { clock::ms_of(expiry_clock) + lifetime },
+                expires_at: if lifetime == 0 {
+                    0
+                } else {
+                    (clock::ms_of(expiry_clock) + lifetime).min(latest)
+                },
                 expiry_clock,
                 idle_ms: if idle { header.idle_ms } else { 0 },
+                deadline: if idle { header.deadline } else { 0 },
                 tags,
                 ..Parts::default()
             });
@@ -196,14 +197,15 @@ impl Store {
         check_key(key)?;
         let hash = self.hasher.hash(namespace, key);
         let mut answer = Number::Absent;
+        let mut tags = Vec::new();
         self.commit(namespace, key, hash, buffer, |current, buffer| {
-            let (old, expires_at) = match (current, init) {
+            let (old, kept) = match (current, init) {
                 (None, None) => {
                     answer = Number::Absent;
                     return Decision::Refuse;
                 }
-                (None, Some(init)) => (init, self.absolute(ttl_ms)),
-                (Some(current), _) => (self.number_at(current), current.header.expires_at),
+                (None, Some(init)) => (init, Parts { expires_at: self.absolute(ttl_ms), ..Parts::default() }),
+                (Some(current), _) => (self.number_at(current), self.kept_parts(current, &mut tags)),
             };
             let sum = old + by;
             let is_whole = old.fract() == 0.0 && sum.abs() <= INTEGER_MAX;
@@ -217,8 +219,7 @@ impl Store {
                 key,
                 value_type: value_type::NUMBER,
                 value: &sum.to_le_bytes(),
-                expires_at,
-                ..Parts::default()
+                ..kept
             });
             SET
         })?;
@@ -248,6 +249,12 @@ impl Store {
         Ok(())
     }
 
+    /// Held from the taking of runs to their publication, so that a check never finds any in between.
+    pub(crate) fn gate(&self, value_bytes: usize) -> Option<std::sync::RwLockReadGuard<'_, ()>> {
+        (value_bytes > self.inline_bytes_max())
+            .then(|| self.building.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
     /// Builds the record of a request; a large value is written to runs first, whose extents are returned.
     pub(crate) fn build(
         &self,
@@ -270,7 +277,13 @@ impl Store {
             }
             extent_bytes = extents.iter().flat_map(|extent| extent.bits().to_le_bytes()).collect();
         }
-        let lifetime = if request.idle_ms != 0 { request.idle_ms } else { request.ttl_ms };
+        // With both, the entry slides, and ends at its ttl at the latest.
+        let lifetime = match (request.idle_ms, request.ttl_ms) {
+            (0, ttl_ms) => ttl_ms,
+            (idle_ms, 0) => idle_ms,
+            (idle_ms, ttl_ms) => idle_ms.min(ttl_ms),
+        };
+        let has_both = request.idle_ms != 0 && request.ttl_ms != 0;
         let is_relative = lifetime <= u32::MAX as u64;
         buffer.build(&Parts {
             namespace: request.namespace,
@@ -282,6 +295,7 @@ impl Store {
             ttl_ms: if is_relative { lifetime } else { 0 },
             expires_at: if is_relative { 0 } else { self.absolute(lifetime) },
             idle_ms: request.idle_ms as u32,
+            deadline: if has_both { self.absolute(request.ttl_ms) } else { 0 },
             tags: request.tags,
             ..Parts::default()
         });
@@ -353,7 +367,10 @@ impl Store {
         match lack {
             Lack::Segment => self.make_room(1),
             Lack::Chunk if lock(&self.index.chunks).free_count() > 0 || self.allocate_chunks() => Ok(()),
-            Lack::Chunk => Err(StoreError::new(Code::Full, "no shared memory left for the index")),
+            Lack::Bucket if self.split_bucket() => Ok(()),
+            Lack::Chunk | Lack::Bucket => {
+                Err(StoreError::new(Code::Full, "no shared memory left for the index"))
+            }
         }
     }
 
@@ -380,21 +397,38 @@ impl Store {
             Some(current) => current.slot,
             None => {
                 let bucket = Index::bucket_of(&self.arena, hash);
-                self.index.vacancy(&self.arena, bucket).ok_or(Lack::Chunk)?
+                self.index.vacancy(&self.arena, bucket)?
             }
         };
-        let log = self.log(queue);
-        let location = log.append(&self.arena, &self.segments, buffer.bytes(), false).ok_or(Lack::Segment)?;
-        let header = buffer.header();
+        let place = self.log(queue).append(&self.arena, &self.segments, buffer.bytes(), false);
+        let location = place.ok_or(Lack::Segment)?;
+        self.publish_at(hash, slot, current, access, location, &buffer.header(), keeps_run);
+        Ok(location)
+    }
+
+    /// Makes a slot lead to a record that lies complete in its log.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn publish_at(
+        &self,
+        hash: u64,
+        slot: Slot,
+        current: Option<Current>,
+        access: u8,
+        location: Location,
+        header: &Header,
+        keeps_run: bool,
+    ) {
         self.arena.access_byte(slot).store(access, Ordering::Relaxed);
         let word = SlotWord::entry(tag_of(hash), location, header.is_special());
         // SYNC publish: the record is complete; meets the acquire load of the slot.
         self.arena.slot(slot).store(word.0, Ordering::Release);
-        if let Some(current) = current {
-            self.release(&current, keeps_run);
+        match current {
+            Some(current) => self.release(&current, keeps_run),
+            None => {
+                self.index.occupied.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        self.account_enter(queue, &header);
-        Ok(location)
+        self.account_enter(self.queue_of(location), header);
     }
 
     /// Accounts for a record no slot leads to any more, and gives its runs back.
@@ -429,6 +463,23 @@ impl Store {
             }
         }
         None
+    }
+
+    /// What an increment leaves as it was: expiry, sliding or not, tags, pinning.
+    fn kept_parts<'a>(&self, current: &Current, tags: &'a mut Vec<u8>) -> Parts<'a> {
+        let header = &current.header;
+        tags.resize(header.tags_bytes as usize, 0);
+        let first = self.arena.record_byte(current.location).expect("inside its segment");
+        copy_out(self.arena.data(), first, header.tags_at(), tags);
+        Parts {
+            is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
+            expires_at: header.expires_at,
+            expiry_clock: if header.expires_at == 0 { 0 } else { header.expiry_clock },
+            idle_ms: header.idle_ms,
+            deadline: header.deadline,
+            tags,
+            ..Parts::default()
+        }
     }
 
     fn number_at(&self, current: &Current) -> f64 {

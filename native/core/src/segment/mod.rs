@@ -127,7 +127,9 @@ impl Segments {
     /// Ready segments beyond the limit, taken out; their memory may be punched once readers have had time to leave.
     pub fn take_surplus(&self) -> Vec<u32> {
         let mut pool = lock(&self.pool);
-        let surplus = (pool.in_use + pool.ready.len()).saturating_sub(pool.limit).min(pool.ready.len());
+        let over = (pool.in_use + pool.ready.len()).saturating_sub(pool.limit);
+        // What drains need stays, whatever the limit says.
+        let surplus = over.min(pool.ready.len().saturating_sub(READY_LOW));
         let keep = pool.ready.len() - surplus;
         pool.ready.split_off(keep)
     }
@@ -156,6 +158,12 @@ impl Segments {
     pub fn counts(&self) -> (usize, usize) {
         let pool = lock(&self.pool);
         (pool.ready.len(), pool.in_use)
+    }
+
+    /// Whether more segments are allocated than the limit allows.
+    pub fn is_over_limit(&self) -> bool {
+        let pool = lock(&self.pool);
+        pool.in_use + pool.ready.len() > pool.limit
     }
 
     /// Ready ones and ones the limit still allows: how much room there is without draining.

@@ -7,6 +7,7 @@
 
 use super::{release_fence, Kind, Segments};
 use crate::arena::Arena;
+use crate::layout::{KEY_BYTES_MAX, TAGS_BYTES_MAX};
 use crate::record::{self, EXTENTS_MAX};
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +103,8 @@ pub struct Runs {
     state: Mutex<State>,
     unit_bytes: usize,
     units_per_segment: usize,
+    /// Extents whose record fits a segment beside the longest key.
+    extents_max: usize,
 }
 
 /// What an owner's hash costs in its tree.
@@ -114,11 +117,10 @@ const FITS_TRIED: usize = 4;
 impl Runs {
     pub fn new(segment_bytes: usize) -> Runs {
         let unit_bytes = (segment_bytes / 64).clamp(UNIT_BYTES_MIN, UNIT_BYTES_MAX);
-        Runs {
-            state: Mutex::new(State::default()),
-            unit_bytes,
-            units_per_segment: segment_bytes / unit_bytes,
-        }
+        let around = KEY_BYTES_MAX + TAGS_BYTES_MAX + 256;
+        let extents_max = (segment_bytes.saturating_sub(around) / 8).clamp(1, EXTENTS_MAX);
+        let units_per_segment = segment_bytes / unit_bytes;
+        Runs { state: Mutex::new(State::default()), unit_bytes, units_per_segment, extents_max }
     }
 
     pub fn unit_bytes(&self) -> usize {
@@ -173,7 +175,7 @@ impl Runs {
             let (segment, first) = self.place(extent);
             state.segments.get_mut(&segment).expect("just taken from").owners.insert(first as u32, hash);
             extents.push(extent);
-            if extents.len() == EXTENTS_MAX && wanted > 0 {
+            if extents.len() == self.extents_max && wanted > 0 {
                 self.give_locked(arena, segments, &mut state, &extents);
                 return None;
             }

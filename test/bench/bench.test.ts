@@ -1,0 +1,19 @@
+/** Every benchmark runs, small, so that none can rot. What it prints as speed means nothing here. */
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+it('all benchmarks run at a small size', { timeout: 300_000 }, () => {
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'bench'], { cwd: root })
+  const output = execFileSync(process.execPath, ['bench/dist/main.js', '--small'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  for (const name of ['call-cost', 'reads', 'objects', 'contention', 'memory', 'growth']) {
+    expect(output).toContain(`== ${name}`)
+  }
+  expect(output).toContain('lmdb-js, second process')
+  expect(output).toContain('longest set')
+})
