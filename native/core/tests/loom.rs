@@ -512,7 +512,7 @@ fn split(read: u8, keys: &[u8], fault: Fault) {
     race(Oracle::new(read, &[]), 1, fault, world, move |world, _| match fault {
         Fault::None | Fault::NoMovesLook | Fault::CountBeforeMoves => {
             let hash_of = |word: SlotWord| hash(word.tag() as u8);
-            let grew = world.index.grow(&world.arena, 1000, 2, |_| lock(&world.shard), hash_of);
+            let grew = world.index.grow(&world.arena, 2, |_| lock(&world.shard), hash_of);
             assert!(grew, "there was a bucket to split");
         }
         _ => split_faulty(world, fault),
