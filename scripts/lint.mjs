@@ -4,7 +4,8 @@ import { main, run, setUp, tools } from './setup.mjs'
 const manifest = ['--manifest-path', 'native/Cargo.toml']
 
 await main(async () => {
-  await setUp()
+  // The types of the benchmarks' packages are checked too.
+  await setUp({ bench: true })
   const checks = [
     ['biome', process.execPath, [tools.biome, 'check', '--error-on-warnings', '.']],
     ['types', process.execPath, [tools.tsc, '--noEmit', '-p', '.']],
