@@ -16,7 +16,7 @@ await main(async (filters) => {
   const results = []
   if (filters.length === 0) {
     results.push(await cargoTest('Rust', [...manifest, '--workspace', '--no-fail-fast']))
-    if (existsSync(join(root, 'native', 'core', 'tests', 'loom.rs'))) results.push(await loomTest())
+    if (existsSync(join(root, 'native', 'core', 'tests', 'loom', 'main.rs'))) results.push(await loomTest())
   }
   results.push(await vitest(filters))
   const passed = results.reduce((sum, result) => sum + result.passed, 0)

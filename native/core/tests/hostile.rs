@@ -6,6 +6,8 @@ mod support;
 
 use ramcache_core::arena::Words;
 use ramcache_core::error::Code;
+use ramcache_core::feed::read_header;
+use ramcache_core::index::Walk;
 use ramcache_core::layout::{
     superblock, SlotWord, BUCKET_SLOTS, CHUNK_SLOTS, TAGS_BYTES_MAX, VALUE_BYTES_MAX,
 };
@@ -52,6 +54,8 @@ struct Victim {
     /// Word ranges worth damaging.
     regions: Vec<Range<usize>>,
     slots: Range<usize>,
+    /// Bytes where the extents of values in runs begin.
+    extents: Vec<usize>,
     random: Random,
     changed: Vec<(usize, u64)>,
 }
@@ -103,7 +107,10 @@ impl Victim {
             geometry.segment_word(0)..geometry.segment_word(last + 1),
             geometry.segment_word(0)..geometry.segment_word(last + 1),
         ];
-        Victim { store, data, touch, words, regions, slots, random: Random(seed), changed: Vec::new() }
+        let extents = find_extents(&store);
+        assert!(extents.len() > 10, "hardly any value lies in runs");
+        let random = Random(seed);
+        Victim { store, data, touch, words, regions, slots, extents, random, changed: Vec::new() }
     }
 
     fn damage_word(&mut self, word: usize, value: u64) {
@@ -148,6 +155,16 @@ impl Victim {
         }
     }
 
+    /// A run that leads elsewhere, into the far end of the arena or beyond it.
+    fn break_a_run(&mut self) {
+        let word = self.extents[self.random.below(self.extents.len() as u64) as usize] / 8;
+        for word in [word, word + 1] {
+            let noise = self.random.next();
+            let old = self.words.word(word).load(Ordering::Relaxed);
+            self.damage_word(word, if noise % 2 == 0 { noise } else { old ^ noise >> (noise % 64) });
+        }
+    }
+
     fn heal(&mut self) {
         while let Some((word, old)) = self.changed.pop() {
             self.words.word(word).store(old, Ordering::Relaxed);
@@ -163,6 +180,18 @@ impl Victim {
             }
         }
     }
+}
+
+fn find_extents(store: &TestStore) -> Vec<usize> {
+    let arena = store.store().arena();
+    (0..arena.bucket_count())
+        .flat_map(|bucket| Walk::new(arena, bucket))
+        .filter(|(_, word)| word.is_entry())
+        .filter_map(|(_, word)| {
+            let header = read_header(arena, word.location()).filter(|header| header.is_run())?;
+            Some(arena.record_byte(word.location())? + header.value_at())
+        })
+        .collect()
 }
 
 fn announced(dir: &Path) -> (PathBuf, PathBuf) {
@@ -242,15 +271,19 @@ fn damaged_files_are_refused_or_read_with_care() {
     (0..KEYS).for_each(|number| seen.read(&attached, number));
     assert!(seen.right > KEYS / 2 && seen.wrong == 0, "the copy is not what was stored: {seen:?}");
     for case in 0..CASES {
-        match victim.random.below(8) {
+        match victim.random.below(9) {
             0 => victim.tie_a_knot(),
+            8 => (0..8).for_each(|_| victim.break_a_run()),
             wounds => (0..wounds * wounds).for_each(|_| victim.damage()),
         }
         match victim.attach() {
             None => seen.refused += 1,
             Some(attached) => {
                 for _ in 0..READS {
-                    seen.read(&attached, victim.random.below(KEYS));
+                    let number = victim.random.below(KEYS);
+                    seen.read(&attached, number);
+                    // Values in runs are few, and have more ways to go wrong.
+                    seen.read(&attached, number / 23 * 23);
                 }
                 if case % 8 == 0 {
                     seen.look_around(&attached, &mut victim.random);
@@ -326,6 +359,7 @@ fn bytes_that_change_under_a_read_do_no_harm() {
             while !is_done.load(Ordering::Relaxed) {
                 (0..64).for_each(|_| victim.damage());
                 victim.tie_a_knot();
+                victim.break_a_run();
                 victim.heal();
             }
         });

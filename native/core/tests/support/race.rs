@@ -12,7 +12,7 @@ use ramcache_core::ops::{read_group, scan, WriteRequest};
 use ramcache_core::record::RecordBuffer;
 use ramcache_core::store::{Counting, Store, StoreOptions};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 /// Come and go; in the default namespace, which is cleared now and then.
@@ -28,6 +28,8 @@ const KEYS: u64 = LOOSE_KEYS + STEADY_KEYS + 2 * PAIRS;
 const SCAN_EVERY: u64 = 1 << 15;
 const BUDGET_BYTES: usize = 512 << 10;
 const VALUE_TYPE: u8 = 6;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 pub struct Race {
     pub reads: u64,
@@ -440,7 +442,8 @@ pub fn run(race: &Race, start: impl Fn(&Path, u64, u64) -> Box<dyn Running>) -> 
     let mut result = Result::default();
     let began = Instant::now();
     for round in 0..race.rounds {
-        let dir = std::env::temp_dir().join(format!("ramcache-race-{}-{round}", std::process::id()));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("ramcache-race-{}-{number}", std::process::id()));
         let mut writer = Writer::open(&dir, mix(race.seed + round));
         let share = race.reads.div_ceil(race.rounds * race.readers);
         let mut readers: Vec<_> = (0..race.readers)
