@@ -91,9 +91,9 @@ impl Victim {
         let index = geometry.index_word();
         let slots = index..index + store.store().arena().bucket_count() as usize * BUCKET_SLOTS;
         let chunks = geometry.chunks_word();
-        let used = (0..geometry.segments as u32)
+        let mut used = (0..geometry.segments as u32)
             .filter(|segment| store.store().arena().segment_state(*segment).load(Ordering::Relaxed) != 0);
-        let last = used.last().expect("a segment in use");
+        let last = used.next_back().expect("a segment in use");
         let table = geometry.segment_table_word();
         let lines = geometry.shard_lines_word();
         let regions = vec![
@@ -161,7 +161,7 @@ impl Victim {
         for word in [word, word + 1] {
             let noise = self.random.next();
             let old = self.words.word(word).load(Ordering::Relaxed);
-            self.damage_word(word, if noise % 2 == 0 { noise } else { old ^ noise >> (noise % 64) });
+            self.damage_word(word, if noise.is_multiple_of(2) { noise } else { old ^ noise >> (noise % 64) });
         }
     }
 
