@@ -22,7 +22,8 @@ export async function open(options: OpenOptions): Promise<Cache> {
 
 /**
  * Reads the store that another process has open, straight out of its memory. What that process writes is seen at
- * once; when it is gone the last state stays readable.
+ * once. When it is killed the last state stays readable; when it closes the store, reads reject with
+ * ERR_RAMCACHE_CLOSED.
  *
  * Rejects with ERR_RAMCACHE_CONFIG for bad options, with ERR_RAMCACHE_UNAVAILABLE when nobody owns the directory, and
  * with ERR_RAMCACHE_CORRUPT when what lies there is not the memory of a store.

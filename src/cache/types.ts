@@ -70,7 +70,8 @@ export interface Cache extends ReadonlyCache {
    * Stores a value: null, booleans, numbers, bigints, strings, Buffers, typed arrays, Dates, and arrays, plain
    * objects, Maps and Sets of these. The new version, or `undefined` when a condition did not hold.
    *
-   * Rejects with ERR_RAMCACHE_VALUE, naming the path, for everything else and for more than 64 MiB; with
+   * Rejects with ERR_RAMCACHE_VALUE, naming the path, for everything else and for more than an eighth of the
+   * memory budget (64 MiB at most); with
    * ERR_RAMCACHE_CONFIG for conditions that contradict each other; with ERR_RAMCACHE_FULL when nothing can make room.
    */
   set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined>

@@ -39,7 +39,10 @@ export interface CallOptions {
 export interface WriteOptions extends CallOptions {
   /** Time to live, from now. Default: that of the namespace. At least 1 ms, at most 10 years. */
   ttl?: Duration
-  /** The entry expires when it was not read for this long. Same limits as `ttl`. */
+  /**
+   * The entry expires when it was not read for this long; at least 1 ms, at most 49 days. With `ttl` as well, it ends
+   * at that at the latest.
+   */
   idle?: Duration
   /** Labels of the entry, each 1 to 255 bytes of UTF-8; together at most 1,024 bytes, with one more for each. */
   tags?: readonly string[]

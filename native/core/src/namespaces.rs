@@ -51,6 +51,7 @@ pub fn find_or_add(arena: &Arena, name: &str) -> Result<u32> {
     arena
         .namespace_word(id as u32, layout::NAMESPACE_NAME_BYTES)
         .store(bytes.len() as u64, Ordering::Relaxed);
+    // SYNC namespaces: the name is complete; meets the acquire load in `find`.
     arena.superblock(superblock::NAMESPACE_COUNT).store(id + 1, Ordering::Release);
     Ok(id as u32)
 }

@@ -1,7 +1,7 @@
 //! The owner's store: the arena and everything private that goes with owning it.
 //!
-//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill. A lock is never held
-//! over a system call except `split`'s and `drain`'s own, which no read waits for.
+//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill. A shard is never locked
+//! over a system call, except in the middle of a group whose keys met in one bucket against all odds.
 
 use crate::arena::Arena;
 use crate::clock;
@@ -73,6 +73,7 @@ pub struct Store {
     pub(crate) spill: Spill,
     pub(crate) feed: Feed,
     pub(crate) usage: Vec<Usage>,
+    /// LOCK: namespaces. Alone: nothing else is taken while it is held.
     pub(crate) namespaces: Mutex<()>,
     pub(crate) entries: AtomicU64,
     pub(crate) payload_bytes: AtomicU64,

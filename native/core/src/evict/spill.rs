@@ -20,6 +20,7 @@ pub type Sink = Box<dyn Fn(SpillBatch) + Send + Sync>;
 /// Collects what a drain evicts. Without a sink records are dropped and counted.
 #[derive(Default)]
 pub struct Spill {
+    /// LOCK: spill.
     open: Mutex<SpillBatch>,
     sink: Mutex<Option<Sink>>,
     has_sink: AtomicBool,

@@ -99,6 +99,7 @@ pub enum Lack {
 pub struct Index {
     /// Slots that lead to a record, dead ones included: what the number of buckets follows.
     pub occupied: AtomicU64,
+    /// LOCK: chunks.
     pub chunks: Mutex<ChunkPool>,
     /// LOCK: split. Held while a bucket is split, taken before its shard.
     splitting: Mutex<()>,

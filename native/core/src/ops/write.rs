@@ -103,11 +103,9 @@ impl Store {
         if !matches!(written, Ok(Some(_))) {
             self.runs.give(&self.arena, &self.segments, &extents);
         }
+        let Some(clock) = written? else { return Ok(Outcome::Refused) };
         self.totals.sets.fetch_add(1, Ordering::Relaxed);
-        Ok(match written? {
-            Some(clock) => Outcome::Written(Version { clock, origin }),
-            None => Outcome::Refused,
-        })
+        Ok(Outcome::Written(Version { clock, origin }))
     }
 
     /// Removes an entry; with `if_version` only that version of it. Whether one was removed.
