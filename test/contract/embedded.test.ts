@@ -64,3 +64,16 @@ it('two openings in one process share the store, and agree on structures', async
   await reader.close()
   rmSync(dir, { recursive: true, force: true })
 })
+
+it('counts of an attached cache name every namespace, whatever is in its name', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
+  await using owner = await open({ dir, memory: '8mb' })
+  const name = `it's"a\\name`
+  await owner.namespace(name).set('k', 'value')
+  // The owner's numbers are published when it asks for them itself.
+  const own = (await owner.stats()).namespaces[name]
+  await using reader = await attach({ dir })
+  expect(own?.entries).toBe(1)
+  expect((await reader.stats()).namespaces[name]).toMatchObject({ entries: 1, bytes: own?.bytes })
+  rmSync(dir, { recursive: true, force: true })
+})
