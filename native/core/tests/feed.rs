@@ -8,7 +8,7 @@ use ramcache_core::ops::WriteRequest;
 use ramcache_core::record::{grain_of, Header, RecordBuffer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use support::{open_store, Random, TestStore};
+use support::{open_store, seed, Random, TestStore};
 
 /// One change, unpacked.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,15 +94,6 @@ fn follow(store: &TestStore, from: &mut u64, bytes_max: usize) -> Vec<Unpacked> 
 fn set(store: &TestStore, key: &[u8], value: &[u8]) {
     let request = WriteRequest { key, value, value_type: 6, ..WriteRequest::default() };
     store.store().set(&request, &mut RecordBuffer::default()).expect("written");
-}
-
-fn seed() -> u64 {
-    let seed = match std::env::var("RAMCACHE_SEED") {
-        Ok(seed) => seed.parse().expect("RAMCACHE_SEED is a number"),
-        Err(_) => 1,
-    };
-    println!("seed {seed}");
-    seed
 }
 
 /// What a follower must see: kind, namespace, key, value, and whether more of the group follows.

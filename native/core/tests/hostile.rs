@@ -20,21 +20,12 @@ use ramcache_core::stats;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{open_store, Random, TestStore};
+use support::{open_store, seed, Random, TestStore};
 
 const KEYS: u64 = 700;
 /// Keys read in each case.
 const READS: u64 = 24;
 const CASES: u64 = if cfg!(debug_assertions) { 600 } else { 4000 };
-
-fn seed() -> u64 {
-    let seed = match std::env::var("RAMCACHE_SEED") {
-        Ok(seed) => seed.parse().expect("RAMCACHE_SEED is a number"),
-        Err(_) => 1,
-    };
-    println!("seed {seed}");
-    seed
-}
 
 fn key_of(number: u64) -> (u32, Vec<u8>) {
     ((number % 2) as u32, format!("key:{number}").into_bytes())

@@ -13,6 +13,8 @@ mod room;
 #[cfg(not(loom))]
 mod scan;
 #[cfg(not(loom))]
+mod update;
+#[cfg(not(loom))]
 mod write;
 
 pub use group::read_group;
@@ -21,6 +23,8 @@ pub use room::BUDGET_BYTES_MIN;
 #[cfg(not(loom))]
 pub use scan::{scan, ScanCursor, ScannedEntry};
 #[cfg(not(loom))]
+pub use update::Number;
+#[cfg(not(loom))]
 pub use write::check_key;
 #[cfg(not(loom))]
-pub use write::{Conditions, Number, Outcome, Version, WriteRequest};
+pub use write::{Conditions, Outcome, Version, WriteRequest};

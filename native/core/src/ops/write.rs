@@ -7,7 +7,7 @@ use crate::error::{Code, Result, StoreError};
 use crate::feed::{read_header, Change};
 use crate::index::{Index, Lack, Walk};
 use crate::layout::{shard_of, superblock, tag_of, Location, SlotWord, KEY_BYTES_MAX, TAGS_BYTES_MAX};
-use crate::record::{copy_out, equals, value_type, Header, Parts, RecordBuffer};
+use crate::record::{equals, Header, Parts, RecordBuffer};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 
@@ -48,14 +48,6 @@ pub enum Outcome {
     Refused,
 }
 
-/// The answer of an increment.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Number {
-    Is(f64),
-    Absent,
-    NotInteger,
-}
-
 /// A record a slot leads to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Current {
@@ -72,9 +64,6 @@ pub(crate) enum Decision {
 
 pub(crate) const SET: Decision =
     Decision::Write { change: Change::Set, keeps_clock: false, keeps_run: false };
-
-/// Largest whole number a double counts without gaps.
-const INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 
 impl Store {
     /// Stores a value. `ERR_RAMCACHE_KEY`, `_VALUE`, `_CONFIG` for what exceeds a limit, `_FULL` without room.
@@ -135,116 +124,6 @@ impl Store {
             self.totals.deletes.fetch_add(1, Ordering::Relaxed);
         }
         Ok(written.is_some())
-    }
-
-    /// A new lifetime from now on, or none when `ttl_ms` is 0; the value and its version stay. `idle` keeps a
-    /// sliding expiry as it is. Whether there was an entry.
-    pub fn touch(
-        &self,
-        namespace: u32,
-        key: &[u8],
-        ttl_ms: u64,
-        idle: bool,
-        buffer: &mut RecordBuffer,
-    ) -> Result<bool> {
-        check_key(key)?;
-        let hash = self.hasher.hash(namespace, key);
-        let mut body = Vec::new();
-        let written = self.commit(namespace, key, hash, buffer, |current, buffer| {
-            let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
-            body.resize(header.inline_bytes() + header.tags_bytes as usize, 0);
-            let first = self.arena.record_byte(*location).expect("inside its segment");
-            copy_out(self.arena.data(), first, header.value_at(), &mut body);
-            let (value, tags) = body.split_at(header.inline_bytes());
-            let expiry_clock = clock::tick(self.clock_word(), self.arena.wall_ms(), header.expiry_clock);
-            let lifetime = if idle { header.idle_ms as u64 } else { ttl_ms };
-            let latest = if idle && header.deadline != 0 { header.deadline } else { u64::MAX };
-            buffer.build(&Parts {
-                namespace,
-                key,
-                value_type: header.value_type,
-                value,
-                run_bytes: header.is_run().then_some(header.value_bytes),
-                is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
-                expires_at: if lifetime == 0 {
-                    0
-                } else {
-                    (clock::ms_of(expiry_clock) + lifetime).min(latest)
-                },
-                expiry_clock,
-                idle_ms: if idle { header.idle_ms } else { 0 },
-                deadline: if idle { header.deadline } else { 0 },
-                tags,
-                ..Parts::default()
-            });
-            Decision::Write { change: Change::Touch, keeps_clock: true, keeps_run: true }
-        })?;
-        Ok(written.is_some())
-    }
-
-    /// Adds to a stored whole number; a missing one is created as `init + by` when `init` is given. Its expiry stays.
-    pub fn increment(
-        &self,
-        namespace: u32,
-        key: &[u8],
-        by: f64,
-        init: Option<f64>,
-        ttl_ms: u64,
-        buffer: &mut RecordBuffer,
-    ) -> Result<Number> {
-        check_key(key)?;
-        let hash = self.hasher.hash(namespace, key);
-        let mut answer = Number::Absent;
-        let mut tags = Vec::new();
-        self.commit(namespace, key, hash, buffer, |current, buffer| {
-            let (old, kept) = match (current, init) {
-                (None, None) => {
-                    answer = Number::Absent;
-                    return Decision::Refuse;
-                }
-                (None, Some(init)) => (init, Parts { expires_at: self.absolute(ttl_ms), ..Parts::default() }),
-                (Some(current), _) => (self.number_at(current), self.kept_parts(current, &mut tags)),
-            };
-            let sum = old + by;
-            let is_whole = old.fract() == 0.0 && sum.abs() <= INTEGER_MAX;
-            if !is_whole {
-                answer = Number::NotInteger;
-                return Decision::Refuse;
-            }
-            answer = Number::Is(sum);
-            buffer.build(&Parts {
-                namespace,
-                key,
-                value_type: value_type::NUMBER,
-                value: &sum.to_le_bytes(),
-                ..kept
-            });
-            SET
-        })?;
-        if matches!(answer, Number::Is(_)) {
-            self.totals.sets.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(answer)
-    }
-
-    /// Removes every entry of a namespace at once: what is older than its new epoch is dead.
-    pub fn clear(&self, namespace: u32) -> Result<()> {
-        // Every writer is between two writes, so the counts can start again from nothing.
-        let _shards: Vec<_> = self.shards.iter().map(lock).collect();
-        self.ensure_open()?;
-        let epoch = clock::tick(self.clock_word(), self.arena.wall_ms(), 0);
-        let changes = self.arena.namespace_word(namespace, crate::layout::NAMESPACE_CHANGES);
-        changes.store(changes.load(Ordering::Relaxed) + 1, Ordering::Release);
-        // SYNC epoch.
-        self.arena.namespace_word(namespace, crate::layout::NAMESPACE_EPOCH).store(epoch, Ordering::Release);
-        let usage = &self.usage[namespace as usize];
-        self.entries.fetch_sub(usage.entries.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        self.payload_bytes.fetch_sub(usage.payload_bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        for (total, part) in self.charges.iter().zip(&usage.charges) {
-            total.fetch_sub(part.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        }
-        self.feed.push_clear(namespace, epoch);
-        Ok(())
     }
 
     /// Held from the taking of runs to their publication, so that a check never finds any in between.
@@ -463,34 +342,7 @@ impl Store {
         None
     }
 
-    /// What an increment leaves as it was: expiry, sliding or not, tags, pinning.
-    fn kept_parts<'a>(&self, current: &Current, tags: &'a mut Vec<u8>) -> Parts<'a> {
-        let header = &current.header;
-        tags.resize(header.tags_bytes as usize, 0);
-        let first = self.arena.record_byte(current.location).expect("inside its segment");
-        copy_out(self.arena.data(), first, header.tags_at(), tags);
-        Parts {
-            is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
-            expires_at: header.expires_at,
-            expiry_clock: if header.expires_at == 0 { 0 } else { header.expiry_clock },
-            idle_ms: header.idle_ms,
-            deadline: header.deadline,
-            tags,
-            ..Parts::default()
-        }
-    }
-
-    fn number_at(&self, current: &Current) -> f64 {
-        if current.header.value_type != value_type::NUMBER || current.header.value_bytes != 8 {
-            return f64::NAN;
-        }
-        let mut bytes = [0; 8];
-        let first = self.arena.record_byte(current.location).expect("inside its segment");
-        copy_out(self.arena.data(), first, current.header.value_at(), &mut bytes);
-        f64::from_le_bytes(bytes)
-    }
-
-    fn absolute(&self, ttl_ms: u64) -> u64 {
+    pub(crate) fn absolute(&self, ttl_ms: u64) -> u64 {
         if ttl_ms == 0 {
             0
         } else {

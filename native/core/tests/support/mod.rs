@@ -86,3 +86,13 @@ impl Random {
         self.next() % bound
     }
 }
+
+/// The seed of a test, printed: `RAMCACHE_SEED`, or 1.
+pub fn seed() -> u64 {
+    let seed = match std::env::var("RAMCACHE_SEED") {
+        Ok(seed) => seed.parse().expect("RAMCACHE_SEED is a number"),
+        Err(_) => 1,
+    };
+    println!("seed {seed}");
+    seed
+}
