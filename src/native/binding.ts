@@ -72,6 +72,7 @@ export interface NativeModule {
   costRaw(): {
     nothing(): void
     utf8Key(key: string): number
+    utf16Key(key: string): number
     latin1Key(key: string): number
     stringOut(): string
     bufferOut(): Buffer

@@ -23,6 +23,7 @@ export async function callCost({ isSmall }: BenchOptions): Promise<Row[]> {
     batch('#[napi], nothing', () => native.costNapiNothing()),
     batch('raw, key as latin1', (key) => raw.latin1Key(key)),
     batch('raw, key as utf8', (key) => raw.utf8Key(key)),
+    batch('raw, key as utf16', (key) => raw.utf16Key(key)),
     batch('#[napi], key as String', (key) => native.costNapiString(key)),
     batch('raw, 64 B string out', () => raw.stringOut()),
     batch('raw, 64 B Buffer out', () => raw.bufferOut()),

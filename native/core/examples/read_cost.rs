@@ -1,6 +1,6 @@
 //! `cargo run --release --example read_cost`: nanoseconds of a lookup with a copy, without Node.
 use ramcache_core::open::{open, SHARED_MEMORY_DIR};
-use ramcache_core::ops::read::{Copied, Lookup};
+use ramcache_core::ops::read::{Copied, Lookup, Seen};
 use ramcache_core::ops::WriteRequest;
 use ramcache_core::record::RecordBuffer;
 use ramcache_core::store::{Counting, StoreOptions};
@@ -32,13 +32,13 @@ fn main() {
             })
             .collect();
         for _ in 0..3 {
-            let mut copied = Copied::default();
+            let (mut copied, mut seen) = (Copied::default(), Seen::default());
             let mut hits = 0;
             let begun = Instant::now();
             for key in &keys {
                 let hash = store.hasher().hash(0, key.as_bytes());
-                let found = store.reader().read(0, key.as_bytes(), hash, &mut copied, &mut 0);
-                hits += matches!(found, Lookup::Hit(_)) as u64;
+                let found = store.reader().read(0, key.as_bytes(), hash, &mut copied, &mut seen);
+                hits += (found == Lookup::Hit) as u64;
             }
             println!("get of {range} keys: {} ns, {hits} hits", begun.elapsed().as_nanos() as u64 / total);
         }

@@ -1,13 +1,13 @@
 //! The whole-arena walk: every structure that has two halves is compared with its other half.
 //! For tests, recovery and `doctor`; it stops all writers while it runs.
 
+use crate::arena::copy::copy_out;
 use crate::error::{Code, Result, StoreError};
 use crate::evict::Queue;
 use crate::feed::read_header;
 use crate::index::Walk;
 use crate::layout::{bucket_of, tag_of, Location};
 use crate::namespaces;
-use crate::record::copy_out;
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 use std::collections::{HashMap, HashSet};

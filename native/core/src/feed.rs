@@ -7,9 +7,10 @@
 //! Batch: for each change `u64 sequence | u8 kind | u8 flags | u16 0 | u32 record bytes | u32 run bytes | u32 0`, the
 //! record, its value when that lies in runs, padded to 8. `clear` and `value gone` carry what their kind says.
 
+use crate::arena::copy::{copy_out, load_grain};
 use crate::arena::Arena;
-use crate::layout::Location;
-use crate::record::{copy_out, load_grain, Header};
+use crate::layout::{Location, GRAIN_BYTES};
+use crate::record::Header;
 use crate::segment::{copy_run, Extent};
 use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering};
 
@@ -234,11 +235,15 @@ pub fn pack_run(
 }
 
 /// The header of the record at a location, checked against its segment.
-#[inline(always)]
 pub fn read_header(arena: &Arena, location: Location) -> Option<Header> {
-    let first = arena.record_byte(location)?;
+    let mut header = Header::default();
+    read_header_into(arena, location, arena.record_byte(location)?, &mut header).then_some(header)
+}
+
+/// The same in place, for a location whose first byte is known. False when the bytes are not those of a record.
+#[inline(always)]
+pub fn read_header_into(arena: &Arena, location: Location, first: usize, header: &mut Header) -> bool {
     let grains_left = arena.segment_grains() - location.offset as usize;
-    let header =
-        Header::parse(|grain| (grain < grains_left).then(|| load_grain(arena.data(), first + grain * 4)))?;
-    (header.record_grains() <= grains_left).then_some(header)
+    header.parse_into(grains_left, |grain| load_grain(arena.data(), first + grain * GRAIN_BYTES))
+        && header.record_grains() <= grains_left
 }

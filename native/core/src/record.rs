@@ -17,9 +17,7 @@
 //! A record is written whole before it is published and never changed in place. Bytes in shared memory are hostile
 //! to a reader: every length is checked against the segment before it is believed.
 
-use crate::arena::Words;
-use crate::layout::{GRAIN_BYTES, KEY_BYTES_MAX, TAGS_BYTES_MAX, VALUE_BYTES_MAX, WORD_BYTES};
-use crate::sync::Ordering;
+use crate::layout::{GRAIN_BYTES, KEY_BYTES_MAX, TAGS_BYTES_MAX, VALUE_BYTES_MAX};
 
 pub const FLAG_LONG: u32 = 1;
 pub const FLAG_EXPIRY: u32 = 2;
@@ -124,16 +122,31 @@ impl Header {
         self.key_bytes as u64 + self.value_bytes as u64
     }
 
-    /// Reads a header through `load`, which gives grain `i` of the record or `None` past the segment's end.
-    /// `None` when the bytes are not those of a record.
+    /// The header at the start of `grains` grains, read through `load`. `None` when they are not those of a record.
+    pub fn parse(grains: usize, load: impl Fn(usize) -> u32) -> Option<Header> {
+        let mut header = Header::default();
+        header.parse_into(grains, load).then_some(header)
+    }
+
+    /// The header at the start of some bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Header> {
+        Self::parse(bytes.len() / GRAIN_BYTES, |grain| {
+            let at = grain * GRAIN_BYTES;
+            u32::from_le_bytes(bytes[at..at + GRAIN_BYTES].try_into().expect("four bytes"))
+        })
+    }
+
+    /// The same in place. Afterwards, when it says false, the header is of no use.
     #[inline(always)]
-    pub fn parse(load: impl Fn(usize) -> Option<u32>) -> Option<Header> {
-        let clock = load(0)? as u64 | (load(1)? as u64) << 32;
-        let meta = load(2)?;
-        let flags = meta & 0xff;
-        let mut header = Header {
+    pub fn parse_into(&mut self, grains: usize, load: impl Fn(usize) -> u32) -> bool {
+        if grains < HEADER_BYTES_MIN / GRAIN_BYTES {
+            return false;
+        }
+        let clock = load(0) as u64 | (load(1) as u64) << 32;
+        let meta = load(2);
+        *self = Header {
             clock,
-            flags,
+            flags: meta & 0xff,
             value_type: (meta >> 8 & 15) as u8,
             key_bytes: (meta >> 12 & 0xff) + 1,
             value_bytes: meta >> 20,
@@ -141,10 +154,7 @@ impl Header {
             key_at: HEADER_BYTES_MIN as u32,
             ..Header::default()
         };
-        if flags != 0 {
-            header.parse_optional(load)?;
-        }
-        Some(header)
+        self.flags == 0 || self.parse_optional(|grain| (grain < grains).then(|| load(grain))).is_some()
     }
 
     #[inline(never)]
@@ -314,119 +324,6 @@ impl RecordBuffer {
     }
 
     pub fn header(&self) -> Header {
-        Header::parse(|grain| grain_of(&self.bytes, grain)).expect("a record just built is a record")
+        Header::of_bytes(&self.bytes).expect("a record just built is a record")
     }
-}
-
-/// Grain `index` of a byte string, or `None` past its end.
-pub fn grain_of(bytes: &[u8], index: usize) -> Option<u32> {
-    let grain = bytes.get(index * GRAIN_BYTES..(index + 1) * GRAIN_BYTES)?;
-    Some(u32::from_le_bytes(grain.try_into().expect("four bytes")))
-}
-
-/// A grain of shared memory, out of its whole word.
-#[inline(always)]
-pub fn load_grain(words: &Words, at_byte: usize) -> u32 {
-    (words.word(at_byte / WORD_BYTES).load(Ordering::Relaxed) >> (at_byte % WORD_BYTES * 8)) as u32
-}
-
-/// Writes bytes by relaxed atomic stores of whole words. `at_byte` is a multiple of [`GRAIN_BYTES`]; when it is in
-/// the middle of a word, the first half of that word is kept: it is the end of another record, whose readers see the
-/// same bytes before and after. What follows the last byte in its word becomes zero.
-pub fn copy_in(words: &Words, at_byte: usize, bytes: &[u8]) {
-    let mut word = at_byte / WORD_BYTES;
-    let mut rest = bytes;
-    if !at_byte.is_multiple_of(WORD_BYTES) {
-        debug_assert_eq!(at_byte % WORD_BYTES, GRAIN_BYTES);
-        let (head, tail) = bytes.split_at(GRAIN_BYTES.min(bytes.len()));
-        let kept = words.word(word).load(Ordering::Relaxed) & u32::MAX as u64;
-        words.word(word).store(kept | padded(head) << 32, Ordering::Relaxed);
-        word += 1;
-        rest = tail;
-    }
-    for chunk in rest.chunks(WORD_BYTES) {
-        words.word(word).store(padded(chunk), Ordering::Relaxed);
-        word += 1;
-    }
-}
-
-/// Up to eight bytes as a little-endian word.
-#[inline(always)]
-fn padded(bytes: &[u8]) -> u64 {
-    if let Ok(whole) = bytes.try_into() {
-        return u64::from_le_bytes(whole);
-    }
-    let mut word = [0; WORD_BYTES];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
-}
-
-/// Reads `out.len()` bytes from any byte offset behind `at_byte` by relaxed atomic loads. What it reads may be torn:
-/// the caller validates afterwards. The words that hold the range must lie inside the mapping.
-#[inline]
-pub fn copy_out(words: &Words, at_byte: usize, byte: usize, out: &mut [u8]) {
-    if out.is_empty() {
-        return;
-    }
-    let from = at_byte + byte;
-    let mut word = from / WORD_BYTES;
-    let shift = (from % WORD_BYTES * 8) as u32;
-    let mut chunks = out.chunks_exact_mut(WORD_BYTES);
-    if shift == 0 {
-        for chunk in chunks.by_ref() {
-            chunk.copy_from_slice(&words.word(word).load(Ordering::Relaxed).to_le_bytes());
-            word += 1;
-        }
-        let rest = chunks.into_remainder();
-        if !rest.is_empty() {
-            rest.copy_from_slice(&words.word(word).load(Ordering::Relaxed).to_le_bytes()[..rest.len()]);
-        }
-        return;
-    }
-    let mut low = words.word(word).load(Ordering::Relaxed);
-    for chunk in chunks.by_ref() {
-        word += 1;
-        let high = words.word(word).load(Ordering::Relaxed);
-        chunk.copy_from_slice(&(low >> shift | high << (64 - shift)).to_le_bytes());
-        low = high;
-    }
-    let rest = chunks.into_remainder();
-    if !rest.is_empty() {
-        let mut last = low >> shift;
-        if rest.len() * 8 > 64 - shift as usize {
-            last |= words.word(word + 1).load(Ordering::Relaxed) << (64 - shift);
-        }
-        rest.copy_from_slice(&last.to_le_bytes()[..rest.len()]);
-    }
-}
-
-/// Whether the bytes from any byte offset behind `at_byte` equal `expected`, by relaxed atomic loads of the words
-/// that hold them and no others.
-#[inline]
-pub fn equals(words: &Words, at_byte: usize, byte: usize, expected: &[u8]) -> bool {
-    let from = at_byte + byte;
-    let mut word = from / WORD_BYTES;
-    let shift = (from % WORD_BYTES * 8) as u32;
-    let load = |word: usize| words.word(word).load(Ordering::Relaxed);
-    let mut chunks = expected.chunks_exact(WORD_BYTES);
-    for chunk in chunks.by_ref() {
-        let mut found = load(word) >> shift;
-        word += 1;
-        if shift != 0 {
-            found |= load(word) << (64 - shift);
-        }
-        if found != u64::from_le_bytes(chunk.try_into().expect("eight bytes")) {
-            return false;
-        }
-    }
-    let rest = chunks.remainder();
-    if rest.is_empty() {
-        return true;
-    }
-    let mut found = load(word) >> shift;
-    if rest.len() * 8 > 64 - shift as usize {
-        found |= load(word + 1) << (64 - shift);
-    }
-    let mask = u64::MAX >> (64 - rest.len() * 8);
-    found & mask == padded(rest)
 }

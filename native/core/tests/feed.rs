@@ -5,7 +5,7 @@ mod support;
 use ramcache_core::evict::SpillBatch;
 use ramcache_core::feed::{Change, FeedRead, FEED_GROUP_MORE, FEED_VALUE_GONE};
 use ramcache_core::ops::WriteRequest;
-use ramcache_core::record::{grain_of, Header, RecordBuffer};
+use ramcache_core::record::{Header, RecordBuffer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use support::{open_store, seed, Random, TestStore};
@@ -50,7 +50,7 @@ fn unpack(bytes: &[u8]) -> Vec<Unpacked> {
             changes.push(Unpacked { sequence, kind, flags, namespace, key: Vec::new(), value: None, clock });
             continue;
         }
-        let header = Header::parse(|grain| grain_of(record, grain)).expect("the bytes are a record");
+        let header = Header::of_bytes(record).expect("the bytes are a record");
         assert_eq!(header.record_bytes(), record_bytes);
         let value = match (header.is_run(), flags & FEED_VALUE_GONE != 0) {
             (false, _) => Some(record[header.value_at()..][..header.value_bytes as usize].to_vec()),
@@ -278,7 +278,7 @@ fn unpack_spilled(batch: &SpillBatch) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (record_bytes, run_bytes) = (number(bytes, at), number(bytes, at + 4));
         let record = &bytes[at + 8..][..record_bytes];
         let run = &bytes[at + 8 + record_bytes..][..run_bytes];
-        let header = Header::parse(|grain| grain_of(record, grain)).expect("the bytes are a record");
+        let header = Header::of_bytes(record).expect("the bytes are a record");
         assert_eq!(header.record_bytes(), record_bytes);
         assert!(!header.is_tombstone(), "a tombstone was spilled");
         let value = match header.is_run() {

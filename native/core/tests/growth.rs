@@ -3,12 +3,13 @@
 
 mod support;
 
+use ramcache_core::arena::copy::copy_out;
 use ramcache_core::feed::read_header;
 use ramcache_core::index::Walk;
 use ramcache_core::open::{attach, Attached};
-use ramcache_core::ops::read::{Copied, Lookup};
+use ramcache_core::ops::read::{Copied, Lookup, Seen};
 use ramcache_core::ops::{scan, WriteRequest};
-use ramcache_core::record::{copy_out, RecordBuffer};
+use ramcache_core::record::RecordBuffer;
 use ramcache_core::store::StoreOptions;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,8 +21,8 @@ fn find(attached: &Attached, number: u64) -> bool {
     let key = number.to_le_bytes();
     let mut copied = Copied::default();
     let hash = attached.hasher().hash(0, &key);
-    match attached.reader().read(0, &key, hash, &mut copied, &mut 0) {
-        Lookup::Hit(_) => {
+    match attached.reader().read(0, &key, hash, &mut copied, &mut Seen::default()) {
+        Lookup::Hit => {
             assert_eq!(copied.value, key, "key {number} has the value of another");
             true
         }

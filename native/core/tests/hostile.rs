@@ -209,8 +209,10 @@ impl Seen {
         let (namespace, key) = key_of(number);
         let hash = attached.hasher().hash(namespace, &key);
         let mut copied = Copied::default();
-        match attached.reader().read(namespace, &key, hash, &mut copied, &mut 0) {
-            Lookup::Hit(header) => {
+        let mut seen = ramcache_core::ops::read::Seen::default();
+        match attached.reader().read(namespace, &key, hash, &mut copied, &mut seen) {
+            Lookup::Hit => {
+                let header = seen.header;
                 assert_eq!(header.key_bytes as usize, key.len(), "a record of another key");
                 assert_eq!(header.namespace, namespace, "a record of another namespace");
                 assert!(copied.value.len() <= VALUE_BYTES_MAX && copied.tags.len() <= TAGS_BYTES_MAX);

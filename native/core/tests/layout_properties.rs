@@ -3,15 +3,13 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use ramcache_core::arena::copy::{copy_in, copy_out, equals};
 use ramcache_core::arena::{Backing, Words};
 use ramcache_core::layout::{
     bucket_of, tag_of, Location, SlotWord, GRAIN_BYTES, KEY_BYTES_MAX, NAMESPACES_MAX, TAGS_BYTES_MAX,
     VALUE_BYTES_MAX,
 };
-use ramcache_core::record::{
-    copy_in, copy_out, equals, grain_of, Header, Parts, RecordBuffer, EXTENTS_MAX, FLAG_PINNED,
-    HEADER_BYTES_MIN,
-};
+use ramcache_core::record::{Header, Parts, RecordBuffer, EXTENTS_MAX, FLAG_PINNED, HEADER_BYTES_MIN};
 use ramcache_core::segment::Extent;
 use std::sync::atomic::Ordering;
 
@@ -241,7 +239,7 @@ proptest! {
     fn a_truncated_record_is_not_read_past_its_end(record in record(), cut: prop::sample::Index) {
         let buffer = record.build();
         let left = &buffer.bytes()[..cut.index(buffer.bytes().len() / GRAIN_BYTES) * GRAIN_BYTES];
-        let header = Header::parse(|grain| grain_of(left, grain));
+        let header = Header::of_bytes(left);
         prop_assert!(header.is_none_or(|header| header.record_bytes() > left.len()));
     }
 
@@ -253,7 +251,7 @@ proptest! {
             *meta = *meta & !0xff | (flags & 127) as u32;
             grains.iter_mut().skip(3).for_each(|grain| *grain &= 0x0000_0f8f);
         }
-        if let Some(header) = Header::parse(|grain| grains.get(grain).copied()) {
+        if let Some(header) = Header::parse(grains.len(), |grain| grains[grain]) {
             prop_assert!((1..=KEY_BYTES_MAX).contains(&(header.key_bytes as usize)));
             prop_assert!(header.value_bytes as usize <= VALUE_BYTES_MAX);
             prop_assert!(header.extents as usize <= EXTENTS_MAX);

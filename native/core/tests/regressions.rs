@@ -185,9 +185,10 @@ fn an_increment_keeps_sliding_expiry_and_tags() {
     assert_eq!(sum, Number::Is(6.0));
     let hash = store.store().hasher().hash(0, b"n");
     let mut copied = ramcache_core::ops::read::Copied::default();
-    let found = store.store().reader().read(0, b"n", hash, &mut copied, &mut 0);
-    let ramcache_core::ops::read::Lookup::Hit(header) = found else { panic!("{found:?}") };
-    assert_eq!((header.idle_ms, copied.tags), (300, b"\x01a".to_vec()));
+    let mut seen = ramcache_core::ops::read::Seen::default();
+    let found = store.store().reader().read(0, b"n", hash, &mut copied, &mut seen);
+    assert_eq!(found, ramcache_core::ops::read::Lookup::Hit);
+    assert_eq!((seen.header.idle_ms, copied.tags), (300, b"\x01a".to_vec()));
 }
 
 #[test]

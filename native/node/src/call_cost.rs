@@ -23,6 +23,12 @@ unsafe extern "C" fn utf8_key(env: sys::napi_env, info: sys::napi_callback_info)
     raw::uint32(env, raw::string_into(env, text, &mut bytes).unwrap_or(0) as u32)
 }
 
+unsafe extern "C" fn utf16_key(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([text], _) = raw::arguments::<1>(env, info);
+    let mut units = [0; 256];
+    raw::uint32(env, raw::utf16_into(env, text, &mut units).unwrap_or(0) as u32)
+}
+
 unsafe extern "C" fn latin1_key(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([text], _) = raw::arguments::<1>(env, info);
     let (mut bytes, mut length) = ([0u8; 256], 0);
@@ -44,9 +50,10 @@ unsafe extern "C" fn buffer_out(env: sys::napi_env, _info: sys::napi_callback_in
 /// An object of raw callbacks that do next to nothing.
 pub fn callbacks(env: sys::napi_env) -> Value {
     type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> Value;
-    let callbacks: [(&std::ffi::CStr, Callback); 5] = [
+    let callbacks: [(&std::ffi::CStr, Callback); 6] = [
         (c"nothing", nothing),
         (c"utf8Key", utf8_key),
+        (c"utf16Key", utf16_key),
         (c"latin1Key", latin1_key),
         (c"stringOut", string_out),
         (c"bufferOut", buffer_out),

@@ -1,6 +1,7 @@
 //! Opening, closing, numbers: what is called seldom.
 
-use crate::space::{expose, Scratch, Space, Target, CONTROL_WORDS, KEY_BUFFER_BYTES};
+use crate::key::KeyBuffer;
+use crate::space::{expose, Scratch, Space, Target, CONTROL_WORDS};
 use napi::bindgen_prelude::*;
 use napi::{sys, Env};
 use napi_derive::napi;
@@ -118,7 +119,7 @@ pub fn open_space<'env>(
         counters: None,
         scratch,
         buffer: Default::default(),
-        key: Box::new([0; KEY_BUFFER_BYTES]),
+        key: KeyBuffer::new(),
         calls: 0,
     };
     space.counters = space.arena().map(|arena| CounterSlot::claim(arena, namespace, std::process::id()));

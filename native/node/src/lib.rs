@@ -7,6 +7,7 @@
 
 mod call_cost;
 mod cold;
+mod key;
 mod raw;
 mod read;
 mod space;

@@ -132,6 +132,17 @@ pub fn string_into(env: sys::napi_env, value: Value, out: &mut [u8]) -> Option<u
     (status == sys::Status::napi_ok).then_some(length)
 }
 
+/// Writes a string's code units into `out`, which must have one to spare; how many were written.
+/// A string that does not fit is cut. `None` when the value is not a string.
+#[inline]
+pub fn utf16_into(env: sys::napi_env, value: Value, out: &mut [u16]) -> Option<usize> {
+    let mut length = 0;
+    // SAFETY: `out` is writable for its length.
+    let status =
+        unsafe { sys::napi_get_value_string_utf16(env, value, out.as_mut_ptr(), out.len(), &mut length) };
+    (status == sys::Status::napi_ok).then_some(length)
+}
+
 /// A string of any length as UTF-8.
 pub fn string_vec(env: sys::napi_env, value: Value) -> Option<Vec<u8>> {
     let mut length = 0;

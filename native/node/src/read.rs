@@ -6,7 +6,7 @@ use crate::space::{closed, control, space_of, Space, Target};
 use napi::sys;
 use ramcache_core::clock;
 use ramcache_core::layout::counters;
-use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing};
+use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing, Seen};
 use ramcache_core::ops::{read_group, ScanCursor};
 use ramcache_core::record::{value_type, Header};
 use ramcache_core::stats::SAMPLE_EVERY;
@@ -54,20 +54,23 @@ pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) 
     raw::guard(env, || {
         space.calls += 1;
         let started = space.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
-        let length = space.take_key(env, key)?;
+        space.key.take(env, key)?;
         let scratch = space.scratch;
         let mut destination = IntoScratch { env, scratch: scratch.bytes(), large: None, is_refused: false };
-        let found = lookup(space, length, &mut destination)?;
+        let mut seen = Seen::default();
+        let found = lookup(space, &mut destination, &mut seen)?;
         if let (Some(started), Some(counters), Some(arena)) = (started, space.counters, space.arena()) {
             counters.record_ns(arena, counters::GET_HISTOGRAM, started.elapsed().as_nanos() as u64);
         }
-        let Some(header) = found else { return Ok(raw::undefined(env)) };
-        let bytes = header.value_bytes as usize;
+        if !found {
+            return Ok(raw::undefined(env));
+        }
+        let bytes = seen.header.value_bytes as usize;
         if destination.is_refused {
             let message = format!("no memory for a value of {bytes} bytes");
             return Err(StoreErr::new(ramcache_core::error::Code::Unavailable, message));
         }
-        Ok(match (header.value_type, destination.large) {
+        Ok(match (seen.header.value_type, destination.large) {
             (value_type::ASCII, None) => raw::latin1(env, &destination.scratch[..bytes]),
             (value_type::UTF8, None) => raw::utf8(env, &destination.scratch[..bytes]),
             (value_type::NUMBER, None) if bytes == 8 => {
@@ -87,36 +90,31 @@ pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) 
     })
 }
 
-/// Looks up the key in `space.key`, counts, and extends a sliding expiry that is a quarter through.
-#[inline]
-fn lookup<D: Destination>(
-    space: &mut Space,
-    length: usize,
-    destination: &mut D,
-) -> Result<Option<Header>, StoreErr> {
-    let key = &space.key[..length];
+/// Whether the key in `space.key` is there. Counts, and extends a sliding expiry that is a quarter through.
+#[inline(always)]
+fn lookup<D: Destination>(space: &mut Space, destination: &mut D, seen: &mut Seen) -> Result<bool, StoreErr> {
+    let key = space.key.bytes();
     let hash = space.hasher.hash(space.namespace, key);
     let reader = space.reader()?;
-    let mut retries = 0;
-    let answer = reader.read(space.namespace, key, hash, destination, &mut retries);
+    let answer = reader.read(space.namespace, key, hash, destination, seen);
     if let Some(counters) = space.counters {
-        let word = if matches!(answer, Lookup::Hit(_)) { counters::HITS } else { counters::MISSES };
+        let word = if answer == Lookup::Hit { counters::HITS } else { counters::MISSES };
         counters.add(reader.arena, word, 1);
-        if retries > 0 {
-            counters.add(reader.arena, counters::RETRIES, retries);
+        if seen.retries > 0 {
+            counters.add(reader.arena, counters::RETRIES, seen.retries);
         }
         if answer == Lookup::Abandoned {
             counters.add(reader.arena, counters::ABANDONED, 1);
         }
     }
     match answer {
-        Lookup::Hit(header) => {
-            if header.idle_ms != 0 {
-                slide(space, length, &header);
+        Lookup::Hit => {
+            if seen.header.idle_ms != 0 {
+                slide(space, &seen.header);
             }
-            Ok(Some(header))
+            Ok(true)
         }
-        Lookup::Miss | Lookup::Abandoned => Ok(None),
+        Lookup::Miss | Lookup::Abandoned => Ok(false),
         Lookup::Closed => Err(closed()),
     }
 }
@@ -125,13 +123,13 @@ type StoreErr = ramcache_core::error::StoreError;
 
 /// One write for each quarter of the idle time, whatever the rate of reads. Only the owner can.
 #[cold]
-fn slide(space: &mut Space, length: usize, header: &Header) {
+fn slide(space: &mut Space, header: &Header) {
     let Target::Owner(owned) = &space.target else { return };
     let store = owned.store();
     let left = header.expires_at.saturating_sub(store.arena().expiry_now_ms());
     if left * 4 <= header.idle_ms as u64 * 3 {
         // A store without room for this keeps the expiry it has; the read has its value all the same.
-        let _ = store.touch(space.namespace, &space.key[..length], 0, true, &mut space.buffer);
+        let _ = store.touch(space.namespace, space.key.bytes(), 0, true, &mut space.buffer);
     }
 }
 
@@ -140,9 +138,9 @@ pub unsafe extern "C" fn has(env: sys::napi_env, info: sys::napi_callback_info) 
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
-        let length = space.take_key(env, key)?;
-        let found = lookup(space, length, &mut Nothing)?;
-        Ok(raw::boolean(env, found.is_some()))
+        space.key.take(env, key)?;
+        let found = lookup(space, &mut Nothing, &mut Seen::default())?;
+        Ok(raw::boolean(env, found))
     })
 }
 
@@ -152,9 +150,13 @@ pub unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
-        let length = space.take_key(env, key)?;
+        space.key.take(env, key)?;
         let mut copied = Copied::default();
-        let Some(header) = lookup(space, length, &mut copied)? else { return Ok(raw::undefined(env)) };
+        let mut seen = Seen::default();
+        if !lookup(space, &mut copied, &mut seen)? {
+            return Ok(raw::undefined(env));
+        }
+        let header = seen.header;
         let mut fields = vec![raw::buffer_of(env, &copied.value), raw::uint32(env, header.value_type as u32)];
         fields.extend(describe(env, space, &header, &copied.tags));
         Ok(raw::array(env, &fields))

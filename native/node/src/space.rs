@@ -9,12 +9,12 @@
 //! 8 tag bytes, at the end of the scratch bytes     9 init of an increment
 //! ```
 
+use crate::key::KeyBuffer;
 use crate::raw::{self, Value};
 use napi::sys;
 use ramcache_core::arena::Arena;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::hash::KeyHasher;
-use ramcache_core::layout::KEY_BYTES_MAX;
 use ramcache_core::open::{Attached, OwnedStore};
 use ramcache_core::ops::read::Reader;
 use ramcache_core::record::RecordBuffer;
@@ -25,8 +25,6 @@ use std::ptr;
 use std::sync::Arc;
 
 pub const CONTROL_WORDS: usize = 16;
-/// Room for the longest key, one byte that shows it is too long, and the terminator Node-API writes.
-pub const KEY_BUFFER_BYTES: usize = KEY_BYTES_MAX + 8;
 
 pub mod control {
     pub const TYPE: usize = 0;
@@ -102,7 +100,7 @@ pub struct Space {
     pub counters: Option<CounterSlot>,
     pub scratch: Scratch,
     pub buffer: RecordBuffer,
-    pub key: Box<[u8; KEY_BUFFER_BYTES]>,
+    pub key: Box<KeyBuffer>,
     /// Calls so far, for sampling.
     pub calls: u64,
 }
@@ -141,44 +139,6 @@ impl Space {
         }
         self.counters = None;
         self.target = Target::Closed;
-    }
-
-    /// Takes a key argument into `self.key`; its length.
-    #[inline]
-    pub fn take_key(&mut self, env: sys::napi_env, value: Value) -> Result<usize, StoreError> {
-        let length = match raw::string_into(env, value, &mut self.key[..]) {
-            Some(length) => {
-                let key = &self.key[..length];
-                if !key.is_ascii() && raw::holds_replacement(key) && !raw::is_well_formed(env, value) {
-                    return Err(StoreError::new(
-                        Code::Key,
-                        "key with a lone surrogate: it has no UTF-8 form",
-                    ));
-                }
-                length
-            }
-            None => {
-                let bytes = raw::bytes_of(env, value)
-                    .ok_or_else(|| StoreError::new(Code::Key, "key is neither a string nor a Uint8Array"))?;
-                let length = bytes.len().min(KEY_BUFFER_BYTES);
-                self.key[..length].copy_from_slice(&bytes[..length]);
-                length
-            }
-        };
-        if length == 0 || length > KEY_BYTES_MAX {
-            return Err(self.key_length_error(env, value, length));
-        }
-        Ok(length)
-    }
-
-    #[cold]
-    fn key_length_error(&self, env: sys::napi_env, value: Value, length: usize) -> StoreError {
-        if length == 0 {
-            return StoreError::new(Code::Key, "key of 0 bytes, the shortest has 1");
-        }
-        let length = raw::string_vec(env, value).map(|key| key.len());
-        let length = length.or_else(|| raw::bytes_of(env, value).map(<[u8]>::len)).unwrap_or(0);
-        StoreError::new(Code::Key, format!("key of {length} bytes, the limit is {KEY_BYTES_MAX} bytes"))
     }
 }
 

@@ -71,7 +71,7 @@ pub unsafe extern "C" fn set(env: sys::napi_env, info: sys::napi_callback_info) 
         space.calls += 1;
         let started = space.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
         let options = take_options(&scratch);
-        let length = space.take_key(env, key)?;
+        space.key.take(env, key)?;
         let (value_type, source) = take_value(env, value, &scratch)?;
         let bytes = match &source {
             Source::Scratch(count) => &scratch.bytes()[..*count],
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn set(env: sys::napi_env, info: sys::napi_callback_info) 
         };
         let request = WriteRequest {
             namespace: *namespace,
-            key: &key[..length],
+            key: key.bytes(),
             value_type,
             value: bytes,
             ttl_ms: options.ttl_ms,
@@ -181,11 +181,11 @@ pub unsafe extern "C" fn delete(env: sys::napi_env, info: sys::napi_callback_inf
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
         let options = take_options(&space.scratch);
-        let length = space.take_key(env, key)?;
+        space.key.take(env, key)?;
         let mut buffer = std::mem::take(&mut space.buffer);
         let store = space.store()?;
         let if_version = options.conditions.if_version;
-        let removed = store.delete(space.namespace, &space.key[..length], if_version, &mut buffer);
+        let removed = store.delete(space.namespace, space.key.bytes(), if_version, &mut buffer);
         space.buffer = buffer;
         Ok(raw::boolean(env, removed?))
     })
@@ -197,11 +197,11 @@ pub unsafe extern "C" fn touch(env: sys::napi_env, info: sys::napi_callback_info
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
-        let length = space.take_key(env, key)?;
+        space.key.take(env, key)?;
         let ttl_ms = raw::as_double(env, ttl).unwrap_or(0.0) as u64;
         let mut buffer = std::mem::take(&mut space.buffer);
         let store = space.store()?;
-        let touched = store.touch(space.namespace, &space.key[..length], ttl_ms, false, &mut buffer);
+        let touched = store.touch(space.namespace, space.key.bytes(), ttl_ms, false, &mut buffer);
         space.buffer = buffer;
         Ok(raw::boolean(env, touched?))
     })
@@ -214,11 +214,11 @@ pub unsafe extern "C" fn increment(env: sys::napi_env, info: sys::napi_callback_
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
         let options = take_options(&space.scratch);
-        let length = space.take_key(env, key)?;
+        space.key.take(env, key)?;
         let by = raw::as_double(env, by).unwrap_or(f64::NAN);
         let mut buffer = std::mem::take(&mut space.buffer);
         let store = space.store()?;
-        let key = &space.key[..length];
+        let key = space.key.bytes();
         let answer = store.increment(space.namespace, key, by, options.init, options.ttl_ms, &mut buffer);
         space.buffer = buffer;
         match answer? {

@@ -117,6 +117,13 @@ mod real {
             unsafe { &*self.base.as_ptr().add(index).cast::<AtomicU8>() }
         }
 
+        /// For loads of a width that has no atomic type. They must stay inside the mapping.
+        #[inline]
+        pub fn as_ptr(&self, byte: usize) -> *const u8 {
+            debug_assert!(byte < self.bytes);
+            self.base.as_ptr().wrapping_add(byte)
+        }
+
         #[inline]
         pub fn prefetch(&self, index: usize) {
             #[cfg(target_arch = "x86_64")]

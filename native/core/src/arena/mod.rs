@@ -3,6 +3,7 @@
 //! [`Arena`] is what owner and readers share: typed access to words by meaning. It never allocates, never locks and
 //! never grows; `memory` makes and maps the files, `owner_files` says who owns a directory.
 
+pub mod copy;
 mod memory;
 #[cfg(not(loom))]
 pub mod owner_files;

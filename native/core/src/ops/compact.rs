@@ -1,10 +1,11 @@
 //! Compaction of run segments: the emptiest one is emptied into the holes of the others, so that its memory can be a
 //! log segment again without evicting what happens to lie there.
 
+use crate::arena::copy::copy_out;
 use crate::feed::read_header;
 use crate::index::{Index, Walk};
 use crate::layout::{shard_of, Location, SlotWord};
-use crate::record::{copy_out, Parts, RecordBuffer};
+use crate::record::{Parts, RecordBuffer};
 use crate::segment::{copy_run, Extent};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};

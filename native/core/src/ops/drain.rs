@@ -1,12 +1,13 @@
 //! The drain: takes the oldest records of a log one by one; keeps what the policy keeps, lets go of the rest.
 
+use crate::arena::copy::copy_out;
 use crate::arena::Slot;
 use crate::evict::{Queue, Verdict};
 use crate::feed::{pack_record, pack_run, read_header};
 use crate::index::Index;
 use crate::layout::{shard_of, Location, SlotWord, GRAIN_BYTES};
 use crate::namespaces;
-use crate::record::{copy_out, Header};
+use crate::record::Header;
 use crate::segment::{Extent, Front};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};

@@ -12,13 +12,14 @@
 //! A key that does not match is validated the same way before it counts as another key, and a miss only counts when
 //! no slot was moved in the shard meanwhile.
 
+use crate::arena::copy::{copy_out, equals};
 use crate::arena::{Arena, Slot};
 use crate::evict::ACCESS_MAX;
-use crate::feed::read_header;
+use crate::feed::read_header_into;
 use crate::index::Walk;
-use crate::layout::{bucket_of, shard_of, tag_of, SlotWord, BUCKET_SLOTS};
+use crate::layout::{bucket_of, shard_of, tag_of, Location, SlotWord, BUCKET_SLOTS};
 use crate::namespaces;
-use crate::record::{copy_out, equals, Header};
+use crate::record::Header;
 use crate::segment::{copy_run, Extent};
 use crate::sync::{fence, spin, Ordering};
 
@@ -67,12 +68,23 @@ impl Destination for Copied {
 /// The answer of a lookup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lookup {
-    Hit(Header),
+    /// The header is in [`Seen`].
+    Hit,
     Miss,
     /// There is no open owner behind this arena.
     Closed,
     /// Started again too often; the caller may ask the owner.
     Abandoned,
+}
+
+/// What a lookup saw. It is filled in place: a header is long, and copied from hand to hand it would cost as much as the
+/// rest of a lookup.
+#[derive(Default, Debug)]
+pub struct Seen {
+    /// Of the record a hit has found; without meaning after another answer.
+    pub header: Header,
+    /// Raised for each time the lookup started again.
+    pub retries: u64,
 }
 
 /// A reader of one arena.
@@ -82,15 +94,16 @@ pub struct Reader<'a> {
     pub unit_bytes: usize,
 }
 
+#[derive(Clone, Copy)]
 enum Examined {
-    Hit(Header),
+    Hit,
     Dead,
     Other,
     Changed,
 }
 
 impl Reader<'_> {
-    /// Looks a key up and copies what `destination` asks for. `retries` counts lookups that started again.
+    /// Looks a key up and copies what `destination` asks for.
     #[inline]
     pub fn read<D: Destination>(
         &self,
@@ -98,13 +111,13 @@ impl Reader<'_> {
         key: &[u8],
         hash: u64,
         destination: &mut D,
-        retries: &mut u64,
+        seen: &mut Seen,
     ) -> Lookup {
         for _ in 0..RETRIES_MAX {
-            if let Some(answer) = self.attempt(namespace, key, hash, destination) {
+            if let Some(answer) = self.attempt(namespace, key, hash, destination, &mut seen.header) {
                 return answer;
             }
-            *retries += 1;
+            seen.retries += 1;
             spin();
         }
         Lookup::Abandoned
@@ -117,6 +130,7 @@ impl Reader<'_> {
         key: &[u8],
         hash: u64,
         destination: &mut D,
+        header: &mut Header,
     ) -> Option<Lookup> {
         let arena = self.arena;
         let moves = arena.moves(shard_of(hash));
@@ -135,7 +149,7 @@ impl Reader<'_> {
             let slot = Slot { word: first.word + position, touch: first.touch + position };
             word = arena.load_slot(slot);
             if word.tag() == tag {
-                if let Some(answer) = self.visit(namespace, key, slot, word, destination) {
+                if let Some(answer) = self.visit(namespace, key, slot, word, destination, header) {
                     return answer;
                 }
             }
@@ -144,7 +158,7 @@ impl Reader<'_> {
         if let Some(chunk) = word.linked_chunk() {
             for (slot, word) in Walk::of_chunk(arena, chunk) {
                 if word.tag() == tag {
-                    if let Some(answer) = self.visit(namespace, key, slot, word, destination) {
+                    if let Some(answer) = self.visit(namespace, key, slot, word, destination, header) {
                         return answer;
                     }
                 }
@@ -163,11 +177,12 @@ impl Reader<'_> {
         slot: Slot,
         word: SlotWord,
         destination: &mut D,
+        header: &mut Header,
     ) -> Option<Option<Lookup>> {
-        match self.examine(namespace, key, slot, word, destination) {
-            Examined::Hit(header) => {
+        match self.examine(namespace, key, slot, word, destination, header) {
+            Examined::Hit => {
                 touch(self.arena, slot);
-                Some(Some(Lookup::Hit(header)))
+                Some(Some(Lookup::Hit))
             }
             Examined::Dead => Some(Some(Lookup::Miss)),
             Examined::Other => None,
@@ -183,23 +198,21 @@ impl Reader<'_> {
         slot: Slot,
         word: SlotWord,
         destination: &mut D,
+        header: &mut Header,
     ) -> Examined {
         let arena = self.arena;
         let location = word.location();
-        if location.segment as usize >= arena.geometry().segments {
-            return Examined::Other;
-        }
-        // The record's lines come while slot and generation are looked at.
-        if let Some(first) = arena.record_byte(location) {
-            arena.data().prefetch_byte(first);
-            arena.data().prefetch_byte(first + 64);
-        }
+        let Some(first) = arena.record_byte(location) else { return Examined::Other };
+        // The record's lines and the access byte come while slot and generation are looked at.
+        arena.data().prefetch_byte(first);
+        arena.data().prefetch_byte(first + 64);
+        arena.touch().prefetch_byte(slot.touch);
         let generation_word = arena.generation(location.segment);
         let generation = generation_word.load(Ordering::Acquire);
         if !location.is_of_generation(generation as u32) || arena.load_slot(slot) != word {
             return Examined::Changed;
         }
-        let found = self.copy(namespace, key, location, destination);
+        let found = self.copy(namespace, key, location, first, destination, header);
         // SYNC recycle: meets `release_fence` of the appender.
         fence(Ordering::Acquire);
         let is_current = arena.slot(slot).load(Ordering::Relaxed) == word.0
@@ -217,12 +230,15 @@ impl Reader<'_> {
         &self,
         namespace: u32,
         key: &[u8],
-        location: crate::layout::Location,
+        location: Location,
+        first: usize,
         destination: &mut D,
+        header: &mut Header,
     ) -> Examined {
         let arena = self.arena;
-        let Some(header) = read_header(arena, location) else { return Examined::Other };
-        let first = arena.record_byte(location).expect("checked by read_header");
+        if !read_header_into(arena, location, first, header) {
+            return Examined::Other;
+        }
         let is_other = header.key_bytes as usize != key.len()
             || header.namespace != namespace
             || !equals(arena.data(), first, header.key_at as usize, key);
@@ -235,18 +251,18 @@ impl Reader<'_> {
         {
             return Examined::Dead;
         }
-        if let Some(out) = destination.value(&header) {
+        if let Some(out) = destination.value(header) {
             if !header.is_run() {
                 copy_out(arena.data(), first, header.value_at(), out);
-            } else if !self.copy_extents(first, &header, out) {
+            } else if !self.copy_extents(first, header, out) {
                 return Examined::Other;
             }
         }
         // Also when there are none: an attempt before this one may have left some.
-        if let Some(out) = destination.tags(&header) {
+        if let Some(out) = destination.tags(header) {
             copy_out(arena.data(), first, header.tags_at(), out);
         }
-        Examined::Hit(header)
+        Examined::Hit
     }
 
     fn copy_extents(&self, first: usize, header: &Header, out: &mut [u8]) -> bool {

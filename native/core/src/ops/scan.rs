@@ -5,11 +5,12 @@
 //! whose shard a slot was moved meanwhile is read again, so an entry that lives through the scan is seen exactly once.
 
 use super::read::Reader;
+use crate::arena::copy::copy_out;
 use crate::feed::read_header;
 use crate::index::Walk;
 use crate::layout::{bucket_of, shard_of, KEY_BYTES_MAX};
 use crate::namespaces;
-use crate::record::{copy_out, Header};
+use crate::record::Header;
 use crate::sync::{fence, Ordering};
 
 /// Where a scan goes on.

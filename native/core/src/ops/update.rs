@@ -1,10 +1,11 @@
 //! Changes of what stands already: a new lifetime, a sum, the end of a whole namespace.
 
 use super::write::{check_key, Current, Decision, SET};
+use crate::arena::copy::copy_out;
 use crate::clock;
 use crate::error::Result;
 use crate::feed::Change;
-use crate::record::{copy_out, value_type, Parts, RecordBuffer};
+use crate::record::{value_type, Parts, RecordBuffer};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 

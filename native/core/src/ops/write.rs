@@ -1,13 +1,14 @@
 //! The write: reserve, fill, publish, release. All of it under the lock of the key's shard, none of it over a
 //! system call: whoever finds no room unlocks, makes room and starts again.
 
+use crate::arena::copy::equals;
 use crate::arena::Slot;
 use crate::clock;
 use crate::error::{Code, Result, StoreError};
 use crate::feed::{read_header, Change};
 use crate::index::{Index, Lack, Walk};
 use crate::layout::{shard_of, superblock, tag_of, Location, SlotWord, KEY_BYTES_MAX, TAGS_BYTES_MAX};
-use crate::record::{equals, Header, Parts, RecordBuffer};
+use crate::record::{Header, Parts, RecordBuffer};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 

@@ -1,9 +1,9 @@
 //! A log: segments in the order they were filled, one appender at the head, one drain at the tail.
 
 use super::{release_fence, Kind, Segments};
+use crate::arena::copy;
 use crate::arena::Arena;
 use crate::layout::{Location, GRAIN_BYTES};
-use crate::record;
 use crate::sync::{lock, Mutex, Ordering};
 use std::collections::VecDeque;
 
@@ -70,7 +70,7 @@ impl Log {
         let location = Location::new(segment, arena.generation(segment).load(Ordering::Relaxed), offset);
         release_fence();
         let first = arena.record_byte(location).expect("inside its segment");
-        record::copy_in(arena.data(), first, bytes);
+        copy::copy_in(arena.data(), first, bytes);
         // What takeover and `check` walk: kind and used grains.
         arena
             .segment_state(segment)

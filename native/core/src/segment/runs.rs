@@ -6,9 +6,10 @@
 //! before they are given back.
 
 use super::{release_fence, Kind, Segments};
+use crate::arena::copy;
 use crate::arena::Arena;
 use crate::layout::{KEY_BYTES_MAX, TAGS_BYTES_MAX};
-use crate::record::{self, EXTENTS_MAX};
+use crate::record::EXTENTS_MAX;
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,7 +150,7 @@ impl Runs {
         for extent in &extents {
             let bytes = (extent.units as usize * self.unit_bytes).min(rest.len());
             let at = arena.segment_area_byte(extent.unit as usize * self.unit_bytes);
-            record::copy_in(arena.data(), at, &rest[..bytes]);
+            copy::copy_in(arena.data(), at, &rest[..bytes]);
             rest = &rest[bytes..];
         }
         Some(extents)
@@ -358,7 +359,7 @@ pub fn copy_run(
         if first + bytes > area_bytes {
             return false;
         }
-        record::copy_out(arena.data(), arena.segment_area_byte(first), 0, &mut out[filled..filled + bytes]);
+        copy::copy_out(arena.data(), arena.segment_area_byte(first), 0, &mut out[filled..filled + bytes]);
         filled += bytes;
     }
     filled == out.len()

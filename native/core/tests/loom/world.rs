@@ -1,13 +1,14 @@
 //! The store in small, what may be done wrong to it, and the oracle that knows what may be read.
 
 pub use loom::thread;
+pub use ramcache_core::arena::copy::{copy_in, copy_out, equals};
 pub use ramcache_core::arena::{Arena, Slot, Words};
 pub use ramcache_core::feed::read_header;
 pub use ramcache_core::index::{ChunkPool, Index, Walk};
 pub use ramcache_core::layout::{bucket_of, superblock, tag_of, Geometry, Location, SlotWord};
-pub use ramcache_core::ops::read::{Copied, Lookup, Reader};
+pub use ramcache_core::ops::read::{Copied, Lookup, Reader, Seen};
 pub use ramcache_core::ops::read_group;
-pub use ramcache_core::record::{copy_in, copy_out, equals, Parts, RecordBuffer};
+pub use ramcache_core::record::{Parts, RecordBuffer};
 pub use ramcache_core::segment::{release_fence, Extent, Growth, Kind, Log, Runs, Segments};
 pub use ramcache_core::sync::{fence, lock, AtomicU64, Mutex, Ordering};
 pub use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -201,8 +202,8 @@ impl World {
     pub fn read(&self, key: u8) -> Option<Vec<u8>> {
         let reader = Reader { arena: &self.arena, unit_bytes: self.runs.unit_bytes() };
         let mut copied = Copied::default();
-        match reader.read(0, &[key], hash(key), &mut copied, &mut 0) {
-            Lookup::Hit(_) => Some(copied.value),
+        match reader.read(0, &[key], hash(key), &mut copied, &mut Seen::default()) {
+            Lookup::Hit => Some(copied.value),
             Lookup::Miss => None,
             other => panic!("{VIOLATION}unexpected answer {other:?}"),
         }

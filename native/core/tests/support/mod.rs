@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use ramcache_core::open::{open, OwnedStore, SHARED_MEMORY_DIR};
-use ramcache_core::ops::read::{Copied, Lookup};
+use ramcache_core::ops::read::{Copied, Lookup, Seen};
 use ramcache_core::ops::{Outcome, WriteRequest};
 use ramcache_core::record::RecordBuffer;
 use ramcache_core::store::{Counting, Store, StoreOptions};
@@ -53,8 +53,8 @@ impl TestStore {
     pub fn get_in(&self, namespace: u32, key: &[u8]) -> Option<Vec<u8>> {
         let mut copied = Copied::default();
         let hash = self.store().hasher().hash(namespace, key);
-        match self.store().reader().read(namespace, key, hash, &mut copied, &mut 0) {
-            Lookup::Hit(_) => Some(copied.value),
+        match self.store().reader().read(namespace, key, hash, &mut copied, &mut Seen::default()) {
+            Lookup::Hit => Some(copied.value),
             Lookup::Miss => None,
             other => panic!("unexpected answer {other:?}"),
         }

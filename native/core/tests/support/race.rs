@@ -7,9 +7,9 @@
 
 use ramcache_core::arena::{Backing, Words};
 use ramcache_core::open::{attach, open, Attached, OwnedStore, SHARED_MEMORY_DIR};
-use ramcache_core::ops::read::{Copied, Lookup};
+use ramcache_core::ops::read::{Copied, Lookup, Seen};
 use ramcache_core::ops::{read_group, scan, WriteRequest};
-use ramcache_core::record::RecordBuffer;
+use ramcache_core::record::{Header, RecordBuffer};
 use ramcache_core::store::{Counting, Store, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -228,31 +228,31 @@ impl Checker {
         }
     }
 
-    fn read(&self, key: u64, copied: &mut Copied, retries: &mut u64) -> Lookup {
+    fn read(&self, key: u64, copied: &mut Copied, seen: &mut Seen) -> Lookup {
         let (namespace, name) = (namespace_of(key), name_of(key));
         let hash = self.attached.hasher().hash(namespace, &name);
-        self.attached.reader().read(namespace, &name, hash, copied, retries)
+        self.attached.reader().read(namespace, &name, hash, copied, seen)
     }
 
     fn check_key(&mut self, key: u64) {
         let acknowledged = self.board.word(key as usize).load(Ordering::Acquire);
         let mut copied = Copied::default();
-        let mut retries = 0;
-        let lookup = self.read(key, &mut copied, &mut retries);
-        self.tally.retries += retries;
-        self.judge(key, acknowledged, lookup, &copied.value);
+        let mut seen = Seen::default();
+        let lookup = self.read(key, &mut copied, &mut seen);
+        self.tally.retries += seen.retries;
+        self.judge(key, acknowledged, lookup, &seen.header, &copied.value);
     }
 
-    fn judge(&mut self, key: u64, acknowledged: u64, lookup: Lookup, value: &[u8]) {
+    fn judge(&mut self, key: u64, acknowledged: u64, lookup: Lookup, header: &Header, value: &[u8]) {
         self.tally.reads += 1;
-        let header = match lookup {
-            Lookup::Hit(header) => header,
+        match lookup {
+            Lookup::Hit => {}
             Lookup::Miss if key < LOOSE_KEYS => return,
             other => {
                 return self
                     .violation(format!("key {key}, always there, is a {other:?}, newest {acknowledged}"))
             }
-        };
+        }
         self.tally.hits += 1;
         if header.value_type != VALUE_TYPE {
             self.violation(format!("key {key} has value type {}", header.value_type));
@@ -272,15 +272,21 @@ impl Checker {
     fn check_pair(&mut self, pair: u64) {
         let keys = [0, 1].map(|side| LOOSE_KEYS + STEADY_KEYS + 2 * pair + side);
         let acknowledged = keys.map(|key| self.board.word(key as usize).load(Ordering::Acquire));
-        let mut retries = 0;
+        let mut seen = [Seen::default(), Seen::default()];
         let mut copied = [Copied::default(), Copied::default()];
         let (lookups, is_whole) = read_group(self.attached.arena(), || {
-            [0, 1].map(|side| self.read(keys[side], &mut copied[side], &mut retries))
+            [0, 1].map(|side| self.read(keys[side], &mut copied[side], &mut seen[side]))
         });
-        self.tally.retries += retries;
+        self.tally.retries += seen[0].retries + seen[1].retries;
         self.tally.groups += is_whole as u64;
         for side in [0, 1] {
-            self.judge(keys[side], acknowledged[side], lookups[side], &copied[side].value);
+            self.judge(
+                keys[side],
+                acknowledged[side],
+                lookups[side],
+                &seen[side].header,
+                &copied[side].value,
+            );
         }
         let sequences = [0, 1].map(|side| verify(keys[side], &copied[side].value).ok());
         if is_whole && sequences[0] != sequences[1] {
