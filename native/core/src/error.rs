@@ -12,6 +12,7 @@ pub enum Code {
     Key,
     Locked,
     NotInteger,
+    Poisoned,
     Unavailable,
     Value,
 }
@@ -26,6 +27,7 @@ impl Code {
             Code::Key => "ERR_RAMCACHE_KEY",
             Code::Locked => "ERR_RAMCACHE_LOCKED",
             Code::NotInteger => "ERR_RAMCACHE_NOT_INTEGER",
+            Code::Poisoned => "ERR_RAMCACHE_POISONED",
             Code::Unavailable => "ERR_RAMCACHE_UNAVAILABLE",
             Code::Value => "ERR_RAMCACHE_VALUE",
         }

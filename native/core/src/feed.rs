@@ -4,8 +4,9 @@
 //! copied only when a follower reads, in packed batches. A follower that is further behind than the ring, or whose
 //! record has been recycled meanwhile, is told to resynchronise.
 //!
-//! Batch: for each change `u64 sequence | u8 kind | u8 flags | u16 0 | u32 record bytes | u32 run bytes | u32 0`, the
-//! record, its value when that lies in runs, padded to 8. `clear` and `value gone` carry what their kind says.
+//! Batch: for each change `u64 sequence | u8 kind | u8 flags | u16 0 | u32 record bytes | u32 run bytes | u32 crc`, the
+//! record, its value when that lies in runs, padded to 8. `clear` and `value gone` carry what their kind says. The crc
+//! is the CRC-32 of record and value, so that a change that is read alone, from the value log, can be verified.
 
 use crate::arena::copy::{copy_out, load_grain};
 use crate::arena::Arena;
@@ -30,7 +31,7 @@ pub const FEED_GROUP_MORE: u8 = 1;
 /// The record's value in runs has been overwritten since: a later change of the key follows.
 pub const FEED_VALUE_GONE: u8 = 2;
 
-const CHANGE_HEADER_BYTES: usize = 24;
+pub const CHANGE_HEADER_BYTES: usize = 24;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -192,12 +193,14 @@ fn pack(
         }
     }
     let record_bytes = out.len() - start - CHANGE_HEADER_BYTES - run_bytes;
+    let crc = crc32fast::hash(&out[start + CHANGE_HEADER_BYTES..]);
     let header = &mut out[start..start + CHANGE_HEADER_BYTES];
     header[..8].copy_from_slice(&sequence.to_le_bytes());
     header[8] = entry.change as u8;
     header[9] = flags;
     header[12..16].copy_from_slice(&(record_bytes as u32).to_le_bytes());
     header[16..20].copy_from_slice(&(run_bytes as u32).to_le_bytes());
+    header[20..24].copy_from_slice(&crc.to_le_bytes());
     out.resize(out.len().next_multiple_of(8), 0);
     true
 }

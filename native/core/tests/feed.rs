@@ -38,10 +38,12 @@ fn unpack(bytes: &[u8]) -> Vec<Unpacked> {
     while at < bytes.len() {
         assert!(at.is_multiple_of(8), "changes begin at multiples of 8");
         let (sequence, kind, flags) = (long(bytes, at), bytes[at + 8], bytes[at + 9]);
-        assert_eq!((&bytes[at + 10..at + 12], &bytes[at + 20..at + 24]), (&[0; 2][..], &[0; 4][..]));
+        assert_eq!(&bytes[at + 10..at + 12], &[0; 2]);
         let (record_bytes, run_bytes) = (number(bytes, at + 12), number(bytes, at + 16));
         let record = &bytes[at + 24..][..record_bytes];
         let run = &bytes[at + 24 + record_bytes..][..run_bytes];
+        let packed = &bytes[at + 24..][..record_bytes + run_bytes];
+        assert_eq!(number(bytes, at + 20) as u32, crc32fast::hash(packed), "the crc of change {sequence}");
         at += (24 + record_bytes + run_bytes).next_multiple_of(8);
         if kind == Change::Clear as u8 {
             assert_eq!((record_bytes, run_bytes), (16, 0));
