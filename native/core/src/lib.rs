@@ -22,6 +22,8 @@ pub mod feed;
 pub mod hash;
 pub mod index;
 pub mod layout;
+#[cfg(not(loom))]
+pub mod log;
 pub mod namespaces;
 #[cfg(not(loom))]
 pub mod open;

@@ -1,0 +1,136 @@
+//! What a checkpoint brings to the index: the frozen stretch of the log as key-sorted entries.
+//!
+//! Entry, packed without padding, little-endian:
+//!
+//! ```text
+//! u16 key bytes, namespace included | u8 kind: 1 set, 2 delete, 4 clear | u8 flags | u32 file | u32 offset |
+//! u32 bytes | u64 clock | u64 expires at, ms since 1970, 0 = never | u32 namespace, big-endian | key
+//! ```
+//!
+//! File, offset and bytes are the location of the change. Clears come first, the newest of each namespace; their clock
+//! is the epoch, and their key the namespace alone: they are applied before any set, whose clock says whether it is
+//! older. Then sets and deletes, sorted by the bytes of their keys. Flag 1: the expiry was set apart from the value,
+//! by a touch, and an entry of the same clock without it is older.
+
+use super::change::LoggedChange;
+use super::location::Position;
+use super::tail::TailIndex;
+use super::walk::Damage;
+use super::ValueLog;
+use crate::feed::Change;
+use crate::record::Header;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub const ENTRY_SET: u8 = 1;
+pub const ENTRY_DELETE: u8 = 2;
+pub const ENTRY_CLEAR: u8 = 4;
+/// Flag: the expiry was set by a touch.
+pub const ENTRY_TOUCHED: u8 = 1;
+pub const ENTRY_HEADER_BYTES: usize = 32;
+const NAMESPACE_BYTES: usize = 4;
+
+const _: () = {
+    assert!(ENTRY_HEADER_BYTES == 2 + 1 + 1 + 3 * 4 + 2 * 8);
+    assert!(crate::layout::KEY_BYTES_MAX + NAMESPACE_BYTES <= u16::MAX as usize);
+};
+
+/// The entries of one checkpoint, taken in pieces.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Entries in the order of the log.
+    bytes: Vec<u8>,
+    /// Where each begins, in the order of the checkpoint.
+    order: Vec<usize>,
+    taken: usize,
+    /// What it covers; once committed, a recovery begins at the second.
+    pub region: (Position, Position),
+    /// Batches that could not be read again. Their changes keep what the index had.
+    pub damage: Vec<Damage>,
+}
+
+impl Checkpoint {
+    /// Reads the stretch of the frozen generation. `None` when nothing is frozen.
+    pub fn of(log: &ValueLog, tail: &TailIndex) -> Option<Checkpoint> {
+        let region = tail.frozen_region()?;
+        let mut bytes = Vec::new();
+        let mut order = Vec::new();
+        let mut clears: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut changes = log.changes(region.0, region.1);
+        while let Some((_, batch)) = changes.next_batch() {
+            for change in batch {
+                if change.change == Change::Clear {
+                    let mut entry = Vec::new();
+                    pack(&change, &mut entry);
+                    let standing = clears.entry(change.namespace).or_default();
+                    if clock_of(standing) <= change.clock {
+                        *standing = entry;
+                    }
+                    continue;
+                }
+                let newest = tail.find_frozen(tail.key(change.namespace, change.key()));
+                if newest.is_some_and(|newest| newest.location == change.location) {
+                    order.push(bytes.len());
+                    pack(&change, &mut bytes);
+                }
+            }
+        }
+        order.sort_unstable_by(|one, other| key_of(&bytes, *one).cmp(key_of(&bytes, *other)));
+        let mut clears_first = Vec::with_capacity(clears.len() + order.len());
+        for entry in clears.values() {
+            clears_first.push(bytes.len());
+            bytes.extend_from_slice(entry);
+        }
+        clears_first.append(&mut order);
+        let damage = changes.damage().to_vec();
+        Some(Checkpoint { bytes, order: clears_first, taken: 0, region, damage })
+    }
+
+    pub fn entries(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Appends the next entries to `out`, at least one and then as long as `bytes_max` is not reached; how many. 0 at
+    /// the end.
+    pub fn take(&mut self, bytes_max: usize, out: &mut Vec<u8>) -> usize {
+        let (first, begin) = (self.taken, out.len());
+        while self.taken < self.order.len() && (self.taken == first || out.len() - begin < bytes_max) {
+            out.extend_from_slice(&self.bytes[entry_at(&self.bytes, self.order[self.taken])]);
+            self.taken += 1;
+        }
+        self.taken - first
+    }
+}
+
+fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
+    let kind = match change.change {
+        Change::Set | Change::Touch => ENTRY_SET,
+        Change::Delete => ENTRY_DELETE,
+        Change::Clear => ENTRY_CLEAR,
+    };
+    let header: &Header = &change.header;
+    let is_touched = kind == ENTRY_SET && header.expiry_clock != header.clock;
+    out.extend_from_slice(&((NAMESPACE_BYTES + change.key().len()) as u16).to_le_bytes());
+    out.extend_from_slice(&[kind, ENTRY_TOUCHED * is_touched as u8]);
+    out.extend_from_slice(&change.location.file.to_le_bytes());
+    out.extend_from_slice(&change.location.offset.to_le_bytes());
+    out.extend_from_slice(&change.location.bytes.to_le_bytes());
+    out.extend_from_slice(&change.clock.to_le_bytes());
+    out.extend_from_slice(&header.expires_at.to_le_bytes());
+    out.extend_from_slice(&change.namespace.to_be_bytes());
+    out.extend_from_slice(change.key());
+}
+
+/// 0 for no entry at all.
+fn clock_of(entry: &[u8]) -> u64 {
+    entry.get(16..24).map_or(0, |clock| u64::from_le_bytes(clock.try_into().expect("eight bytes")))
+}
+
+fn entry_at(bytes: &[u8], at: usize) -> Range<usize> {
+    let key_bytes = u16::from_le_bytes([bytes[at], bytes[at + 1]]) as usize;
+    at..at + ENTRY_HEADER_BYTES + key_bytes
+}
+
+fn key_of(bytes: &[u8], at: usize) -> &[u8] {
+    &bytes[entry_at(bytes, at)][ENTRY_HEADER_BYTES..]
+}

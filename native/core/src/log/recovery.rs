@@ -1,0 +1,111 @@
+//! Reading the log from a position on: after a start to its end, later over a stretch of it.
+
+use super::change::{changes_in, LoggedChange};
+use super::files::failed;
+use super::format::BATCH_HEADER_BYTES;
+use super::location::Position;
+use super::walk::{Damage, Walk};
+use super::ValueLog;
+use crate::error::{Code, Result, StoreError};
+use crate::sync::lock;
+
+/// What a recovery has found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Recovery {
+    pub batches: u64,
+    pub changes: u64,
+    pub bytes: u64,
+    /// Batches that were durable and are lost.
+    pub damage: Vec<Damage>,
+    /// Where a crash had cut the log off; what lies behind was never durable and is dropped.
+    pub torn: Option<Position>,
+    /// The end of the log.
+    pub end: Position,
+}
+
+/// The changes of a stretch of the log, batch by batch.
+pub struct Changes<'a> {
+    walk: Walk<'a>,
+    arena_id: u64,
+}
+
+impl Changes<'_> {
+    /// The next batch that checks, as its arena and its changes. An iterator cannot lend its buffer; this can.
+    pub fn next_batch(&mut self) -> Option<(u64, impl Iterator<Item = LoggedChange<'_>>)> {
+        let at = loop {
+            let header = self.walk.next()?;
+            self.arena_id = header.arena_id;
+            let at = Position { offset: header.at.offset + BATCH_HEADER_BYTES as u32, ..header.at };
+            match changes_in(&self.walk.payload, at).find_map(|change| change.err()) {
+                // The checksum of the batch holds, so it was written like this.
+                Some(message) => self.walk.damage.push(Damage { at, message: message.into() }),
+                None => break at,
+            }
+        };
+        Some((self.arena_id, changes_in(&self.walk.payload, at).flatten()))
+    }
+
+    /// What was passed over until now.
+    pub fn damage(&self) -> &[Damage] {
+        &self.walk.damage
+    }
+}
+
+impl ValueLog {
+    /// Gives every change from a position on (of a committed checkpoint, or [`Position::START`]), with the arena it
+    /// comes from, and finds the end of the log. Once, before anything is appended.
+    pub fn recover(&self, from: Position, mut each: impl FnMut(u64, &LoggedChange)) -> Result<Recovery> {
+        let _appending = lock(&self.appending);
+        let _syncing = lock(&self.syncing);
+        if lock(&self.state).is_recovered {
+            return Err(StoreError::new(Code::Unavailable, "the value log has been recovered already"));
+        }
+        let mut found = Recovery::default();
+        let mut changes =
+            Changes { walk: Walk::new(&self.files, self.options.store_id, from, None), arena_id: 0 };
+        while let Some((arena_id, batch)) = changes.next_batch() {
+            found.batches += 1;
+            for change in batch {
+                found.changes += 1;
+                found.bytes += change.location.bytes as u64;
+                each(arena_id, &change);
+            }
+        }
+        let walk = changes.walk;
+        found.damage = walk.damage;
+        found.torn = walk.torn;
+        found.end = walk.end;
+        self.settle(from, &mut found)?;
+        let mut state = lock(&self.state);
+        state.position = found.end;
+        state.synced = found.end;
+        state.is_torn = found.torn.is_some();
+        state.is_recovered = true;
+        Ok(found)
+    }
+
+    /// Makes durable what was found: it may be in the page cache only, and the next file will say that it is safe.
+    fn settle(&self, from: Position, found: &mut Recovery) -> Result<()> {
+        let last = self.files.last();
+        if from.file > last.map_or(0, |last| last.number)
+            || last.is_some_and(|last| from.file == last.number && from.offset as u64 > last.bytes)
+        {
+            let message = format!("the log ends before {from}, where a checkpoint says it was");
+            found.damage.push(Damage { at: from, message });
+        }
+        let Some(last) = last else { return Ok(()) };
+        let path = self.files.path(last.number);
+        let file = self.files.handle(last.number).map_err(|error| failed("open", &path, &error))?;
+        if let Some(file) = file {
+            file.sync_data()
+                .map_err(|error| self.poison(&format!("a flush failed: {}", path.display()), &error))?;
+        }
+        self.files.set_end(found.end);
+        Ok(())
+    }
+
+    /// The changes between two positions that were ends of batches: a stretch that has been recovered or synced.
+    pub fn changes(&self, from: Position, to: Position) -> Changes<'_> {
+        Changes { walk: Walk::new(&self.files, self.options.store_id, from, Some(to)), arena_id: 0 }
+    }
+}

@@ -1,0 +1,158 @@
+//! Appending and making durable.
+
+use super::files::{failed, is_no_space};
+use super::format::{BatchHeader, FileHeader, BATCH_HEADER_BYTES, FILE_HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use super::{Head, Position, ValueLog};
+use crate::error::{Code, Result, StoreError};
+use crate::sync::{lock, Ordering};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+impl ValueLog {
+    /// Appends a feed batch, changes `first..next` of an arena; where its payload lies now. Not durable before the next
+    /// [`ValueLog::sync`]. An empty batch only notes what is synced. `ERR_RAMCACHE_FULL` leaves the log as it was; every other failure of a write poisons it.
+    pub fn append(&self, arena_id: u64, first: u64, next: u64, bytes: &[u8]) -> Result<Position> {
+        assert!(bytes.len().is_multiple_of(8), "feed batches are padded to 8");
+        if bytes.len() > PAYLOAD_BYTES_MAX {
+            let message = format!("a batch of {} bytes, the limit is {PAYLOAD_BYTES_MAX}", bytes.len());
+            return Err(StoreError::new(Code::Value, message));
+        }
+        let _appending = lock(&self.appending);
+        self.ensure_writable()?;
+        let total = (BATCH_HEADER_BYTES + bytes.len()) as u64;
+        let (head, at, synced) = self.head_for(total)?;
+        let header = BatchHeader {
+            payload_bytes: bytes.len() as u32,
+            at,
+            arena_id,
+            first,
+            next,
+            synced,
+            payload_crc: crc32fast::hash(bytes),
+        };
+        let packed = header.encode(self.options.store_id);
+        write_both(&head.file, &packed, bytes, at.offset as u64)
+            .map_err(|error| self.take_back(&head.file, at, &error))?;
+        lock(&self.state).position = Position { file: at.file, offset: header.end() as u32 };
+        self.counters.bytes_appended.fetch_add(total, Ordering::Relaxed);
+        self.counters.batches.fetch_add(1, Ordering::Relaxed);
+        Ok(Position { file: at.file, offset: at.offset + BATCH_HEADER_BYTES as u32 })
+    }
+
+    /// After a write that failed: without its header, what there is of the batch is nothing, whatever follows.
+    fn take_back(&self, file: &File, at: Position, error: &io::Error) -> StoreError {
+        let path = self.files.path(at.file);
+        if is_no_space(error) && file.write_all_at(&[0; BATCH_HEADER_BYTES], at.offset as u64).is_ok() {
+            return failed("append to", &path, error);
+        }
+        self.poison(&format!("a write failed: {}", path.display()), error)
+    }
+
+    /// The file that has room for some more bytes, where they go, and what is durable.
+    fn head_for(&self, bytes: u64) -> Result<(Head, Position, Position)> {
+        loop {
+            {
+                let state = lock(&self.state);
+                if let Some(head) = &state.head {
+                    if state.position.offset as u64 + bytes <= head.bytes {
+                        return Ok((head.clone(), state.position, state.synced));
+                    }
+                }
+            }
+            self.begin_file(bytes)?;
+        }
+    }
+
+    /// Begins a file that has room for a batch. What is in the last one is durable first, so that the torn tail of a
+    /// crash is always in the last file.
+    fn begin_file(&self, batch_bytes: u64) -> Result<()> {
+        let _syncing = lock(&self.syncing);
+        self.ensure_writable()?;
+        self.sync_head()?;
+        let previous = lock(&self.state).position;
+        let last = self.files.last().map_or(0, |file| file.number).max(previous.file);
+        let header = FileHeader { file: last + 1, store_id: self.options.store_id, previous };
+        let bytes = (FILE_HEADER_BYTES as u64 + batch_bytes).max(self.options.file_bytes as u64);
+        let path = self.files.path(header.file);
+        let file = self.files.create(header, bytes).map_err(|error| match error.raw_os_error() {
+            Some(libc::EIO) => self.poison(&format!("{} could not be made", path.display()), &error),
+            _ => failed("make", &path, &error),
+        })?;
+        self.files.set_end(previous);
+        if !lock(&self.state).is_torn {
+            self.files.cut(previous);
+        }
+        let begin = Position { file: header.file, offset: FILE_HEADER_BYTES as u32 };
+        let mut state = lock(&self.state);
+        state.head = Some(Head { file, bytes });
+        state.position = begin;
+        state.synced = begin;
+        state.is_torn = false;
+        Ok(())
+    }
+
+    /// Makes everything appended so far durable; up to where that is now.
+    pub fn sync(&self) -> Result<Position> {
+        let _syncing = lock(&self.syncing);
+        self.ensure_writable()?;
+        self.sync_head()
+    }
+
+    /// Only the head can have bytes that are not durable. Called with syncing locked.
+    fn sync_head(&self) -> Result<Position> {
+        let (head, position) = {
+            let state = lock(&self.state);
+            match &state.head {
+                Some(head) if state.synced < state.position => (head.clone(), state.position),
+                _ => return Ok(state.synced),
+            }
+        };
+        let appended = self.counters.bytes_appended.load(Ordering::Relaxed);
+        head.file.sync_data().map_err(|error| {
+            self.poison(&format!("a flush failed: {}", self.files.path(position.file).display()), &error)
+        })?;
+        lock(&self.state).synced = position;
+        // What was counted after the flush began may be in it or not.
+        self.counters.bytes_synced.fetch_max(appended, Ordering::Relaxed);
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        Ok(position)
+    }
+
+    pub(super) fn poison(&self, what: &str, error: &io::Error) -> StoreError {
+        let message = format!("the value log takes no more writes: {what}: {error}");
+        lock(&self.state).poison.get_or_insert(message.clone());
+        StoreError::new(Code::Poisoned, message)
+    }
+
+    fn ensure_writable(&self) -> Result<()> {
+        let state = lock(&self.state);
+        match &state.poison {
+            Some(message) => Err(StoreError::new(Code::Poisoned, message.clone())),
+            None if !state.is_recovered => {
+                Err(StoreError::new(Code::Unavailable, "the value log has not been recovered yet"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes header and payload, in one call unless the system takes less.
+fn write_both(file: &File, header: &[u8], payload: &[u8], at: u64) -> io::Result<()> {
+    let parts = [header, payload]
+        .map(|part| libc::iovec { iov_base: part.as_ptr() as *mut libc::c_void, iov_len: part.len() });
+    let written = loop {
+        // SAFETY: a descriptor we own; both parts are borrowed until the call is over and only read by it.
+        let written = unsafe { libc::pwritev(file.as_raw_fd(), parts.as_ptr(), 2, at as libc::off_t) };
+        match io::Error::last_os_error() {
+            error if written < 0 && error.kind() == io::ErrorKind::Interrupted => {}
+            error if written < 0 => return Err(error),
+            _ => break written as usize,
+        }
+    };
+    let header_left = &header[written.min(header.len())..];
+    let payload_at = written.max(header.len());
+    file.write_all_at(header_left, at + (header.len() - header_left.len()) as u64)?;
+    file.write_all_at(&payload[payload_at - header.len()..], at + payload_at as u64)
+}
