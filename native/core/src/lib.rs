@@ -35,3 +35,4 @@ pub mod stats;
 #[cfg(not(loom))]
 pub mod store;
 pub mod sync;
+pub mod tokens;

@@ -15,6 +15,7 @@ use crate::namespaces::{self, Usage};
 use crate::ops::read::Reader;
 use crate::segment::{Kind, Log, Runs, Segments};
 use crate::sync::{lock, AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::tokens::Tokens;
 
 /// What counts against the budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +71,7 @@ pub struct Store {
     pub(crate) charges: [AtomicU64; 2],
     pub(crate) policy_capacity: AtomicU64,
     pub(crate) ghost: Ghost,
+    pub(crate) tokens: Tokens,
     pub(crate) spill: Spill,
     pub(crate) feed: Feed,
     pub(crate) usage: Vec<Usage>,
@@ -107,6 +109,7 @@ impl Store {
             charges: [AtomicU64::new(0), AtomicU64::new(0)],
             policy_capacity: AtomicU64::new(options.budget_bytes as u64),
             ghost: Ghost::new(),
+            tokens: Tokens::for_budget(options.budget_bytes),
             spill: Spill::default(),
             feed: Feed::new((options.budget_bytes / FEED_SHARE).clamp(64, 64 << 10)),
             usage: (0..NAMESPACES_MAX).map(|_| Usage::default()).collect(),
@@ -176,6 +179,10 @@ impl Store {
 
     pub fn reader(&self) -> Reader<'_> {
         Reader { arena: &self.arena, unit_bytes: self.runs.unit_bytes() }
+    }
+
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     pub fn spill(&self) -> &Spill {

@@ -128,6 +128,8 @@ impl Store {
         self.account_leave(queue, header);
         let extents = self.extents_of(header, location);
         self.index.remove(&self.arena, Index::bucket_of(&self.arena, hash), slot);
+        // What was read below before this record was written must not be promoted now that its slot is empty.
+        self.tokens.bump(hash);
         self.runs.give(&self.arena, &self.segments, &extents);
     }
 

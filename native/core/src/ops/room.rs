@@ -74,6 +74,7 @@ impl Store {
             + slots * 9
             + chunk_heap
             + self.ghost.heap_bytes()
+            + self.tokens.heap_bytes()
             + self.feed.heap_bytes()
             + self.segments.heap_bytes()
             + self.runs.heap_bytes()

@@ -111,7 +111,8 @@ impl Store {
         Ok(answer)
     }
 
-    /// Removes every entry of a namespace at once: what is older than its new epoch is dead.
+    /// Removes every entry of a namespace at once: what is older than its new epoch is dead. That covers what is being
+    /// promoted too: it keeps its clock word, so it is dead on arrival, and no token needs a bump.
     pub fn clear(&self, namespace: u32) -> Result<()> {
         // Every writer is between two writes, so the counts can start again from nothing.
         let _shards: Vec<_> = self.shards.iter().map(lock).collect();

@@ -284,7 +284,8 @@ impl Store {
         Ok(location)
     }
 
-    /// Makes a slot lead to a record that lies complete in its log.
+    /// Makes a slot lead to a record that lies complete in its log. Every change of an entry but its eviction comes
+    /// through here; the caller pushes it to the feed afterwards, with its token bumped.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn publish_at(
         &self,
@@ -300,6 +301,7 @@ impl Store {
         let word = SlotWord::entry(tag_of(hash), location, header.is_special());
         // SYNC publish: the record is complete; meets the acquire load of the slot.
         self.arena.slot(slot).store(word.0, Ordering::Release);
+        self.tokens.bump(hash);
         match current {
             Some(current) => self.release(&current, keeps_run),
             None => {
