@@ -80,7 +80,7 @@ export interface NativeModule {
 }
 
 /** Layout of the arena this code expects of the native part. */
-const LAYOUT_VERSION = 1
+const LAYOUT_VERSION = 2
 
 const require = createRequire(import.meta.url)
 

@@ -1,7 +1,7 @@
 //! Every size, offset and bit width of the two shared files. `docs/FORMAT.md` draws what is asserted here.
 //!
 //! ```text
-//! data file   | superblock 4 KiB | namespaces | segment table | shard lines | index | chunks | segments ... |
+//! data file   | superblock 4 KiB | namespaces | segment table | shard lines | index | chunks | segments | filter, twice |
 //! touch file  | header 4 KiB | counter slots | access bytes of the index | access bytes of the chunks |
 //!
 //! slot word   63 special | 62 = 1 | 61 = 0 | 60..45 tag | 44..29 segment | 28..20 generation | 19..0 offset / 4
@@ -14,7 +14,7 @@
 /// "RAMCACHE" as little-endian bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"RAMCACHE");
 /// Raised by every change of what is drawn here; another version is refused.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 
 pub const WORD_BYTES: usize = 8;
 /// Records begin at multiples of this; two may share a word, which is then written by read and write of the whole.
@@ -79,6 +79,21 @@ pub const SEGMENTS_MAX: usize = 1 << SEGMENT_BITS;
 /// How many times the first budget a store may be resized to without a new arena.
 pub const RESIZE_FACTOR: usize = 8;
 
+/// Words of a block of the absent filter: a cache line.
+#[cfg(not(loom))]
+pub const FILTER_BLOCK_WORDS: usize = 8;
+#[cfg(loom)]
+pub const FILTER_BLOCK_WORDS: usize = 1;
+/// Blocks of the smallest filter: a page.
+#[cfg(not(loom))]
+pub const FILTER_BLOCKS_LEAST: usize = 64;
+#[cfg(loom)]
+pub const FILTER_BLOCKS_LEAST: usize = 1;
+/// Address space of each of the two copies: enough for 850 million keys at 10 bits.
+pub const FILTER_BYTES_MAX: usize = 1 << 30;
+/// A copy never takes more of the largest budget than this part of it.
+pub const FILTER_SHARE: usize = 4;
+
 /// Word offsets in the superblock. A cache line for what never changes, one for what readers load on every read,
 /// one for what the owner writes on every write.
 pub mod superblock {
@@ -102,6 +117,8 @@ pub mod superblock {
     pub const MANUAL_CLOCK: usize = 18;
     /// Namespaces in the table.
     pub const NAMESPACE_COUNT: usize = 19;
+    /// Which copy of the absent filter answers, its size and generation; 0 = none does.
+    pub const FILTER: usize = 20;
 
     /// Highest clock word given out.
     pub const CLOCK: usize = 24;
@@ -333,8 +350,22 @@ impl Geometry {
     pub fn segments_word(&self) -> usize {
         page_up(self.chunks_word() + CHUNK_SLOTS * self.chunks)
     }
+    /// Blocks of one copy of the absent filter at most, a power of two.
+    pub fn filter_blocks_max(&self) -> usize {
+        let block_bytes = FILTER_BLOCK_WORDS * WORD_BYTES;
+        let share = self.segments * self.segment_bytes / FILTER_SHARE / block_bytes;
+        let most = if cfg!(loom) { 1 } else { FILTER_BYTES_MAX / block_bytes };
+        share.max(FILTER_BLOCKS_LEAST).next_power_of_two().min(most)
+    }
+    #[inline]
+    pub fn filter_word(&self) -> usize {
+        page_up(self.segments_word() + self.segments * (self.segment_bytes / WORD_BYTES))
+    }
+    pub fn filter_copy_words(&self) -> usize {
+        self.filter_blocks_max() * FILTER_BLOCK_WORDS
+    }
     pub fn data_bytes(&self) -> usize {
-        self.segments_word() * WORD_BYTES + self.segments * self.segment_bytes
+        (self.filter_word() + crate::filter::COPIES * self.filter_copy_words()) * WORD_BYTES
     }
     pub fn counters_byte(&self) -> usize {
         PAGE_BYTES

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod error;
 pub mod evict;
 pub mod feed;
+pub mod filter;
 pub mod hash;
 pub mod index;
 pub mod layout;

@@ -139,6 +139,7 @@ fn start_background(store: Arc<Store>) -> JoinHandle<()> {
             if rounds % PUNCH_ROUNDS == 0 {
                 store.segments.punch(&store.arena, std::mem::take(&mut surplus));
                 surplus = store.segments.take_surplus();
+                store.punch_filter();
                 store.publish_counts();
             }
             thread::park_timeout(BACKGROUND_INTERVAL);

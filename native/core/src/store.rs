@@ -1,6 +1,6 @@
 //! The owner's store: the arena and everything private that goes with owning it.
 //!
-//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill. A shard is never locked
+//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill, filter. A shard is never locked
 //! over a system call, except in the middle of a group whose keys met in one bucket against all odds.
 
 use crate::arena::Arena;
@@ -8,6 +8,7 @@ use crate::clock;
 use crate::error::{Code, Result, StoreError};
 use crate::evict::{Ghost, Queue, S3Fifo, Spill};
 use crate::feed::{Feed, FeedRead};
+use crate::filter::Filter;
 use crate::hash::KeyHasher;
 use crate::index::{ChunkPool, Index};
 use crate::layout::{superblock, NAMESPACES_MAX, SHARDS, VALUE_BYTES_MAX};
@@ -72,6 +73,7 @@ pub struct Store {
     pub(crate) policy_capacity: AtomicU64,
     pub(crate) ghost: Ghost,
     pub(crate) tokens: Tokens,
+    pub(crate) filter: Filter,
     pub(crate) spill: Spill,
     pub(crate) feed: Feed,
     pub(crate) usage: Vec<Usage>,
@@ -110,6 +112,7 @@ impl Store {
             policy_capacity: AtomicU64::new(options.budget_bytes as u64),
             ghost: Ghost::new(),
             tokens: Tokens::for_budget(options.budget_bytes),
+            filter: Filter::default(),
             spill: Spill::default(),
             feed: Feed::new((options.budget_bytes / FEED_SHARE).clamp(64, 64 << 10)),
             usage: (0..NAMESPACES_MAX).map(|_| Usage::default()).collect(),

@@ -4,12 +4,12 @@
 #[cfg(not(loom))]
 pub use std::sync::atomic::{fence, AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
 #[cfg(not(loom))]
-pub use std::sync::{Mutex, MutexGuard};
+pub use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{fence, AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
 #[cfg(loom)]
-pub use loom::sync::{Mutex, MutexGuard};
+pub use loom::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 /// Locks a mutex. A panic while it was held has left half a change behind, so there is nothing sane to do but panic too.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,10 +7,12 @@
 //! A token counts the writes, deletes and evictions of all keys of its *stripe*, so a change of another key only costs
 //! another attempt. Records that move within RAM change nothing; a cleared namespace is covered by its epoch.
 
-use crate::layout::SHARDS;
 use crate::sync::{fence, AtomicU32, Ordering};
 
+#[cfg(not(loom))]
 const STRIPES_MIN: usize = 256;
+#[cfg(loom)]
+const STRIPES_MIN: usize = 1;
 const STRIPES_MAX: usize = 65_536;
 /// Bytes of the budget for each stripe: a fifth of a percent of it goes here.
 const STRIPE_SHARE: usize = 2 << 10;
@@ -23,8 +25,6 @@ pub struct Tokens {
 impl Tokens {
     pub fn for_budget(budget_bytes: usize) -> Tokens {
         let count = (budget_bytes / STRIPE_SHARE).next_power_of_two().clamp(STRIPES_MIN, STRIPES_MAX);
-        // A stripe has the keys of one shard, so its lock is all that `bump` needs.
-        const { assert!(STRIPES_MIN >= SHARDS) };
         Tokens { stripes: (0..count).map(|_| AtomicU32::new(0)).collect() }
     }
 
@@ -42,9 +42,8 @@ impl Tokens {
     /// taken between the two is bumped once too often. The other way round it would not be bumped again, while the
     /// look at the slot could still miss the change and the look below find what came of it: a false cold miss.
     pub fn bump(&self, hash: u64) {
-        let stripe = self.stripe(hash);
-        // SYNC token. Only the holder of the shard lock writes it.
-        stripe.store(stripe.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        // SYNC token.
+        self.stripe(hash).fetch_add(1, Ordering::Release);
     }
 
     /// Whether no key of the stripe has changed since the token was taken. Under the shard lock that stays so; without

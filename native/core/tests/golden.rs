@@ -1,5 +1,8 @@
 //! Pinned bytes of everything that processes share. Two builds with one layout version must agree on all of it.
 
+mod support;
+
+use ramcache_core::filter::{probes, Extent as FilterExtent, FilterWord};
 use ramcache_core::hash::KeyHasher;
 use ramcache_core::layout::{
     self, counters, superblock, tag_of, Geometry, Location, SlotWord, LAYOUT_VERSION, MAGIC,
@@ -7,7 +10,7 @@ use ramcache_core::layout::{
 use ramcache_core::record::{Header, Parts, RecordBuffer};
 use ramcache_core::segment::{Extent, Runs};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const WHAT_TO_DO: &str =
     "the shared bytes have changed: raise LAYOUT_VERSION in layout.rs, then VERSION and the bytes pinned here";
 
@@ -48,6 +51,7 @@ fn words_of_the_superblock_stay_where_they_are() {
         ("GROUP", GROUP),
         ("MANUAL_CLOCK", MANUAL_CLOCK),
         ("NAMESPACE_COUNT", NAMESPACE_COUNT),
+        ("FILTER", FILTER),
         ("CLOCK", CLOCK),
         ("BUDGET_BYTES", BUDGET_BYTES),
         ("ENTRIES", ENTRIES),
@@ -78,6 +82,7 @@ fn words_of_the_superblock_stay_where_they_are() {
         ("GROUP", 17),
         ("MANUAL_CLOCK", 18),
         ("NAMESPACE_COUNT", 19),
+        ("FILTER", 20),
         ("CLOCK", 24),
         ("BUDGET_BYTES", 32),
         ("ENTRIES", 33),
@@ -119,6 +124,8 @@ fn parts_of_the_files_stay_where_they_are() {
         ("chunks word", geometry.chunks_word()),
         ("chunk slots", layout::CHUNK_SLOTS),
         ("segments word", geometry.segments_word()),
+        ("filter word", geometry.filter_word()),
+        ("filter copy words", geometry.filter_copy_words()),
         ("data bytes", geometry.data_bytes()),
         ("counters byte", geometry.counters_byte()),
         ("counter slot words", counters::WORDS),
@@ -151,7 +158,9 @@ fn parts_of_the_files_stay_where_they_are() {
         ("chunks word", 100352),
         ("chunk slots", 4),
         ("segments word", 108544),
-        ("data bytes", 5062656),
+        ("filter word", 632832),
+        ("filter copy words", 131072),
+        ("data bytes", 7159808),
         ("counters byte", 4096),
         ("counter slot words", 128),
         ("counter get histogram", 8),
@@ -193,6 +202,27 @@ fn slot_words_and_extents_keep_their_bits() {
         ("hash", 0xd229_f556_a173_185f),
         ("hash in a namespace", 0xd310_a852_4f38_2483),
         ("hash of a long key", 0x6e9e_c3e1_9a44_1503),
+    ];
+    pin(&found, &pinned);
+}
+
+/// Owner and readers look for a key in the same bits of the same copy.
+#[test]
+fn the_absent_filter_keeps_its_bits() {
+    let store = support::open_store(512 << 10);
+    let arena = store.store().arena();
+    let bits = |copy, blocks_log2, hash| {
+        let first = arena.filter_word(copy);
+        let places = probes(arena, FilterExtent { copy, blocks_log2 }, hash)
+            .map(|(word, bit)| ((word - first) * 64) as u32 + bit.trailing_zeros());
+        places.collect::<Vec<_>>()
+    };
+    assert_eq!(FilterWord::new(FilterExtent { copy: 1, blocks_log2: 24 }, 0x1234_5678).0, 0x118_1234_5678);
+    let found =
+        [("some", bits(0, 6, 0x0123_4567_89ab_cdef)), ("copy and size", bits(1, 8, 0xd229_f556_a173_185f))];
+    let pinned = [
+        ("some", vec![20366, 20368, 20351, 20090, 20036, 20285]),
+        ("copy and size", vec![44200, 44151, 44143, 44524, 44256, 44345]),
     ];
     pin(&found, &pinned);
 }

@@ -18,9 +18,9 @@ use ramcache_core::ops::{read_group, scan, ScanCursor, WriteRequest};
 use ramcache_core::record::RecordBuffer;
 use ramcache_core::stats;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{open_store, seed, Random, TestStore};
+use support::{announced, open_store, seed, Random, TestStore};
 
 const KEYS: u64 = 700;
 /// Keys read in each case.
@@ -185,15 +185,6 @@ fn find_extents(store: &TestStore) -> Vec<usize> {
         .collect()
 }
 
-fn announced(dir: &Path) -> (PathBuf, PathBuf) {
-    let owner = std::fs::read_to_string(dir.join("owner")).expect("the owner has announced its files");
-    let path = |name: &str| {
-        let (_, rest) = owner.split_once(&format!("\"{name}\": \"")).expect("the file names both");
-        PathBuf::from(rest.split('"').next().expect("a quoted path"))
-    };
-    (path("data"), path("touch"))
-}
-
 /// What reads have come to.
 #[derive(Default, Debug)]
 struct Seen {
@@ -235,6 +226,7 @@ impl Seen {
         }
         namespaces::find(arena, "other");
         stats::snapshot(arena);
+        arena.may_be_below(random.next());
         read_group(arena, || self.read(attached, random.below(KEYS)));
         let mut cursor = match random.below(4) {
             0 => {

@@ -27,6 +27,8 @@ pub struct Arena {
     segment_grains: usize,
     index_touch_byte: usize,
     chunk_touch_byte: usize,
+    filter_word: usize,
+    filter_copy_words: usize,
 }
 
 /// One slot: its word in the data file and its access byte in the touch file.
@@ -53,6 +55,8 @@ impl Arena {
             segment_grains: geometry.segment_bytes / layout::GRAIN_BYTES,
             index_touch_byte: geometry.index_touch_byte(),
             chunk_touch_byte: geometry.chunk_touch_byte(),
+            filter_word: geometry.filter_word(),
+            filter_copy_words: geometry.filter_copy_words(),
         }
     }
 
@@ -157,6 +161,18 @@ impl Arena {
     #[inline]
     pub fn segment_area_byte(&self, byte: usize) -> usize {
         self.segments_word * layout::WORD_BYTES + byte
+    }
+
+    /// First word of a copy of the absent filter.
+    #[inline]
+    pub fn filter_word(&self, copy: usize) -> usize {
+        debug_assert!(copy < crate::filter::COPIES);
+        self.filter_word + copy * self.filter_copy_words
+    }
+
+    #[inline]
+    pub fn filter_blocks_log2_max(&self) -> u32 {
+        (self.filter_copy_words / layout::FILTER_BLOCK_WORDS).ilog2()
     }
 
     #[inline]

@@ -3,6 +3,8 @@
 #[cfg(not(loom))]
 mod account;
 #[cfg(not(loom))]
+mod below;
+#[cfg(not(loom))]
 mod compact;
 #[cfg(not(loom))]
 mod drain;

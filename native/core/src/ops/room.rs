@@ -62,7 +62,7 @@ impl Store {
         has_memory
     }
 
-    /// Bytes of everything but segments: superblock and tables, index, access bytes, ghost, feed, owner's tables.
+    /// Bytes of everything but segments: superblock and tables, index, access bytes, filter, ghost, feed, owner's tables.
     pub fn table_bytes(&self) -> usize {
         let geometry = self.arena.geometry();
         let buckets = self.allocated_buckets.load(Ordering::Relaxed) as usize;
@@ -75,6 +75,7 @@ impl Store {
             + chunk_heap
             + self.ghost.heap_bytes()
             + self.tokens.heap_bytes()
+            + self.filter.allocated_bytes()
             + self.feed.heap_bytes()
             + self.segments.heap_bytes()
             + self.runs.heap_bytes()

@@ -6,7 +6,9 @@
 //! so it fails the test. What is not covered is in `docs/TESTING-NATIVE.md`.
 #![cfg(loom)]
 
+mod filter;
 mod moves;
 mod publish;
 mod runs;
+mod tokens;
 mod world;

@@ -4,6 +4,7 @@ pub use loom::thread;
 pub use ramcache_core::arena::copy::{copy_in, copy_out, equals};
 pub use ramcache_core::arena::{Arena, Slot, Words};
 pub use ramcache_core::feed::read_header;
+pub use ramcache_core::filter::{probes, Extent as FilterExtent, Filter, FilterWord};
 pub use ramcache_core::index::{ChunkPool, Index, Walk};
 pub use ramcache_core::layout::{bucket_of, superblock, tag_of, Geometry, Location, SlotWord};
 pub use ramcache_core::ops::read::{Copied, Lookup, Reader, Seen};
@@ -11,6 +12,7 @@ pub use ramcache_core::ops::read_group;
 pub use ramcache_core::record::{Parts, RecordBuffer};
 pub use ramcache_core::segment::{release_fence, Extent, Growth, Kind, Log, Runs, Segments};
 pub use ramcache_core::sync::{fence, lock, AtomicU64, Mutex, Ordering};
+pub use ramcache_core::tokens::Tokens;
 pub use std::panic::{catch_unwind, AssertUnwindSafe};
 pub use std::sync::atomic::AtomicU64 as Plain;
 pub use std::sync::Arc;
@@ -51,6 +53,23 @@ pub enum Fault {
     UnitsGivenEarly,
     GroupNotRaised,
     GroupEndsEarly,
+    /// Reader: the filter is asked before the slot is looked at.
+    QueryBeforeSlot,
+    /// Reader: nothing of what the mover did before it cleared the slot needs to be seen.
+    SlotLoadedRelaxed,
+    /// Reader: as above, of what the rebuild did before it named its copy.
+    WordLoadedRelaxed,
+    UnpublishBeforeAdd,
+    UnpublishedRelaxed,
+    WordStoredRelaxed,
+    FinishBeforeScan,
+    RebuildInsideMove,
+    AddMissesNext,
+    /// Reader: the token is taken after the slot was looked at.
+    TokenAfterProbe,
+    BumpBeforePublish,
+    BumpAfterOutcome,
+    NotBumped,
 }
 
 /// Runs every interleaving with up to `preemptions` forced switches. The number of them.

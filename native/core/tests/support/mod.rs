@@ -71,6 +71,16 @@ impl Drop for TestStore {
     }
 }
 
+/// The shared files of a store, by the file that leads to them.
+pub fn announced(dir: &Path) -> (PathBuf, PathBuf) {
+    let owner = std::fs::read_to_string(dir.join("owner")).expect("the owner has announced its files");
+    let path = |name: &str| {
+        let (_, rest) = owner.split_once(&format!("\"{name}\": \"")).expect("the file names both");
+        PathBuf::from(rest.split('"').next().expect("a quoted path"))
+    };
+    (path("data"), path("touch"))
+}
+
 /// SplitMix64: Steele, Lea, Flood, OOPSLA 2014.
 pub struct Random(pub u64);
 
