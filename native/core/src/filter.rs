@@ -42,12 +42,12 @@ const _: () = {
 
 /// A copy and its size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Extent {
-    pub copy: usize,
+pub struct FilterCopy {
+    pub number: usize,
     pub blocks_log2: u32,
 }
 
-impl Extent {
+impl FilterCopy {
     fn bytes(self) -> usize {
         BLOCK_BYTES << self.blocks_log2
     }
@@ -65,25 +65,25 @@ pub struct FilterWord(pub u64);
 impl FilterWord {
     pub const NONE: FilterWord = FilterWord(0);
 
-    pub fn new(extent: Extent, generation: u32) -> FilterWord {
-        debug_assert!(extent.copy < COPIES && generation != 0);
-        FilterWord((extent.copy as u64) << 40 | (extent.blocks_log2 as u64) << 32 | generation as u64)
+    pub fn new(copy: FilterCopy, generation: u32) -> FilterWord {
+        debug_assert!(copy.number < COPIES && generation != 0);
+        FilterWord((copy.number as u64) << 40 | (copy.blocks_log2 as u64) << 32 | generation as u64)
     }
 
     /// What it names; `None` without a filter, and for a word that names more than is mapped.
     #[inline]
-    pub fn extent(self, blocks_log2_max: u32) -> Option<Extent> {
+    pub fn copy(self, blocks_log2_max: u32) -> Option<FilterCopy> {
         let blocks_log2 = (self.0 >> 32) as u32 & 0xff;
         let is_possible = self.0 as u32 != 0 && self.0 >> 41 == 0 && blocks_log2 <= blocks_log2_max;
-        is_possible.then_some(Extent { copy: (self.0 >> 40) as usize, blocks_log2 })
+        is_possible.then_some(FilterCopy { number: (self.0 >> 40) as usize, blocks_log2 })
     }
 }
 
 /// Words and bits of a key in a copy. The block comes from bits of the hash, the bits in it from a mixture of all.
 #[inline]
-pub fn probes(arena: &Arena, extent: Extent, hash: u64) -> impl Iterator<Item = (usize, u64)> {
-    let block = (hash >> 32) as usize & ((1 << extent.blocks_log2) - 1);
-    let first = arena.filter_word(extent.copy) + block * FILTER_BLOCK_WORDS;
+pub fn probes(arena: &Arena, copy: FilterCopy, hash: u64) -> impl Iterator<Item = (usize, u64)> {
+    let block = (hash >> 32) as usize & ((1 << copy.blocks_log2) - 1);
+    let first = arena.filter_word(copy.number) + block * FILTER_BLOCK_WORDS;
     let product = hash as u128 * 0x9e37_79b9_7f4a_7c15_u128;
     let mixed = product as u64 ^ (product >> 64) as u64;
     (0..PROBES).map(move |probe| {
@@ -100,10 +100,10 @@ impl Arena {
         let word = self.superblock(superblock::FILTER);
         // SYNC filter: meets the release store of `finish_rebuild`; the copy named holds all of its scan.
         let named = word.load(Ordering::Acquire);
-        let Some(extent) = FilterWord(named).extent(self.filter_blocks_log2_max()) else { return true };
+        let Some(copy) = FilterWord(named).copy(self.filter_blocks_log2_max()) else { return true };
         // Relaxed is enough: whoever saw the slot cleared comes after the add.
-        let has_all = probes(self, extent, hash)
-            .all(|(at, bit)| self.data().word(at).load(Ordering::Relaxed) & bit != 0);
+        let has_all =
+            probes(self, copy, hash).all(|(at, bit)| self.data().word(at).load(Ordering::Relaxed) & bit != 0);
         if has_all {
             return true;
         }
@@ -115,16 +115,16 @@ impl Arena {
 
 #[derive(Clone, Copy, Default)]
 struct State {
-    current: Option<Extent>,
-    next: Option<Extent>,
+    current: Option<FilterCopy>,
+    next: Option<FilterCopy>,
     generation: u32,
     /// Number of the last rebuild begun.
     rebuild: u32,
 }
 
 impl State {
-    fn uses(&self, copy: usize) -> bool {
-        [self.current, self.next].iter().flatten().any(|extent| extent.copy == copy)
+    fn uses(&self, number: usize) -> bool {
+        [self.current, self.next].iter().flatten().any(|copy| copy.number == number)
     }
 }
 
@@ -153,8 +153,8 @@ impl Filter {
     /// Adds a key that is about to be committed below. Without a filter it does nothing: a scan will find the key.
     pub fn add(&self, arena: &Arena, hash: u64) {
         let state = self.read();
-        for extent in [state.current, state.next].into_iter().flatten() {
-            self.set(arena, extent, hash);
+        for copy in [state.current, state.next].into_iter().flatten() {
+            self.set(arena, copy, hash);
         }
     }
 
@@ -166,9 +166,9 @@ impl Filter {
         }
     }
 
-    fn set(&self, arena: &Arena, extent: Extent, hash: u64) {
+    fn set(&self, arena: &Arena, copy: FilterCopy, hash: u64) {
         let mut is_new = false;
-        for (at, bit) in probes(arena, extent, hash) {
+        for (at, bit) in probes(arena, copy, hash) {
             let word = arena.data().word(at);
             // Most bits of a key that moves down again are there, and a line that is not written stays with its readers.
             if word.load(Ordering::Relaxed) & bit == 0 {
@@ -177,7 +177,7 @@ impl Filter {
             }
         }
         if is_new {
-            self.added[extent.copy].fetch_add(1, Ordering::Relaxed);
+            self.added[copy.number].fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -198,19 +198,19 @@ impl Filter {
             state.next = None;
             state.current
         });
-        let next = Extent { copy: current.map_or(0, |current| 1 - current.copy), blocks_log2 };
-        let first = arena.filter_word(next.copy);
+        let next = FilterCopy { number: current.map_or(0, |current| 1 - current.number), blocks_log2 };
+        let first = arena.filter_word(next.number);
         if !arena.data().allocate(first * WORD_BYTES, next.bytes()) {
             return None;
         }
-        looks[next.copy] = 0;
-        self.allocated_bytes[next.copy].fetch_max(next.bytes() as u64, Ordering::Relaxed);
+        looks[next.number] = 0;
+        self.allocated_bytes[next.number].fetch_max(next.bytes() as u64, Ordering::Relaxed);
         // SYNC filter: the word left this copy before; a reader that sees one of these zeros sees that too.
         fence(Ordering::Release);
         for at in first..first + next.bytes() / WORD_BYTES {
             arena.data().word(at).store(0, Ordering::Relaxed);
         }
-        self.added[next.copy].store(0, Ordering::Relaxed);
+        self.added[next.number].store(0, Ordering::Relaxed);
         Some(self.change(|state| {
             state.next = Some(next);
             state.rebuild = state.rebuild.wrapping_add(1);
@@ -257,7 +257,7 @@ impl Filter {
         let state = *self.read();
         state.next.is_none()
             && state.current.is_some_and(|current| {
-                self.added[current.copy].load(Ordering::Relaxed) > current.design_keys()
+                self.added[current.number].load(Ordering::Relaxed) > current.design_keys()
             })
     }
 

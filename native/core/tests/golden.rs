@@ -2,7 +2,7 @@
 
 mod support;
 
-use ramcache_core::filter::{probes, Extent as FilterExtent, FilterWord};
+use ramcache_core::filter::{probes, FilterCopy, FilterWord};
 use ramcache_core::hash::KeyHasher;
 use ramcache_core::layout::{
     self, counters, superblock, tag_of, Geometry, Location, SlotWord, LAYOUT_VERSION, MAGIC,
@@ -211,13 +211,13 @@ fn slot_words_and_extents_keep_their_bits() {
 fn the_absent_filter_keeps_its_bits() {
     let store = support::open_store(512 << 10);
     let arena = store.store().arena();
-    let bits = |copy, blocks_log2, hash| {
-        let first = arena.filter_word(copy);
-        let places = probes(arena, FilterExtent { copy, blocks_log2 }, hash)
+    let bits = |number, blocks_log2, hash| {
+        let first = arena.filter_word(number);
+        let places = probes(arena, FilterCopy { number, blocks_log2 }, hash)
             .map(|(word, bit)| ((word - first) * 64) as u32 + bit.trailing_zeros());
         places.collect::<Vec<_>>()
     };
-    assert_eq!(FilterWord::new(FilterExtent { copy: 1, blocks_log2: 24 }, 0x1234_5678).0, 0x118_1234_5678);
+    assert_eq!(FilterWord::new(FilterCopy { number: 1, blocks_log2: 24 }, 0x1234_5678).0, 0x118_1234_5678);
     let found =
         [("some", bits(0, 6, 0x0123_4567_89ab_cdef)), ("copy and size", bits(1, 8, 0xd229_f556_a173_185f))];
     let pinned = [

@@ -61,8 +61,8 @@ impl Tiered {
         };
         let word = arena.superblock(superblock::FILTER);
         let named = word.load(order);
-        let extent = FilterWord(named).extent(arena.filter_blocks_log2_max()).expect("there is a filter");
-        let has_all = probes(arena, extent, hash(key))
+        let copy = FilterWord(named).copy(arena.filter_blocks_log2_max()).expect("there is a filter");
+        let has_all = probes(arena, copy, hash(key))
             .all(|(at, bit)| arena.data().word(at).load(Ordering::Relaxed) & bit != 0);
         if fault != Fault::NoAcquireFence {
             fence(Ordering::Acquire);
@@ -143,7 +143,7 @@ fn rebuild(tiered: &Tiered, fault: Fault) {
     }
     tiered.scan();
     if fault == Fault::WordStoredRelaxed {
-        let next = FilterWord::new(FilterExtent { copy: 1, blocks_log2: 0 }, 2);
+        let next = FilterWord::new(FilterCopy { number: 1, blocks_log2: 0 }, 2);
         arena.superblock(superblock::FILTER).store(next.0, Ordering::Relaxed);
         return;
     }
@@ -175,7 +175,7 @@ fn move_beside_rebuild(fault: Fault) {
             let moving = (fault != Fault::RebuildInsideMove).then(|| lock(&tiered.moving));
             match fault {
                 Fault::AddMissesNext => {
-                    let current = FilterExtent { copy: 0, blocks_log2: 0 };
+                    let current = FilterCopy { number: 0, blocks_log2: 0 };
                     for (at, bit) in probes(arena, current, hash(STAYS)) {
                         arena.data().word(at).fetch_or(bit, Ordering::Relaxed);
                     }

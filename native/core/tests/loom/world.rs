@@ -4,7 +4,7 @@ pub use loom::thread;
 pub use ramcache_core::arena::copy::{copy_in, copy_out, equals};
 pub use ramcache_core::arena::{Arena, Slot, Words};
 pub use ramcache_core::feed::read_header;
-pub use ramcache_core::filter::{probes, Extent as FilterExtent, Filter, FilterWord};
+pub use ramcache_core::filter::{probes, Filter, FilterCopy, FilterWord};
 pub use ramcache_core::index::{ChunkPool, Index, Walk};
 pub use ramcache_core::layout::{bucket_of, superblock, tag_of, Geometry, Location, SlotWord};
 pub use ramcache_core::ops::read::{Copied, Lookup, Reader, Seen};
