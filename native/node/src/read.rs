@@ -6,7 +6,7 @@ use crate::space::{closed, control, space_of, Space, Target};
 use napi::sys;
 use ramcache_core::clock;
 use ramcache_core::layout::counters;
-use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing, Seen};
+use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing, Peeked, Seen};
 use ramcache_core::ops::{read_group, ScanCursor};
 use ramcache_core::record::{value_type, Header};
 use ramcache_core::stats::SAMPLE_EVERY;
@@ -156,11 +156,33 @@ pub unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info
         if !lookup(space, &mut copied, &mut seen)? {
             return Ok(raw::undefined(env));
         }
-        let header = seen.header;
-        let mut fields = vec![raw::buffer_of(env, &copied.value), raw::uint32(env, header.value_type as u32)];
-        fields.extend(describe(env, space, &header, &copied.tags));
-        Ok(raw::array(env, &fields))
+        Ok(entry_of(env, space, &seen.header, &copied))
     })
+}
+
+/// `entry` that leaves no trace: not counted, not touched, no sliding expiry extended.
+pub unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        space.key.take(env, key)?;
+        let key = space.key.bytes();
+        let hash = space.hasher.hash(space.namespace, key);
+        let mut peeked = Peeked::default();
+        let mut seen = Seen::default();
+        match space.reader()?.read(space.namespace, key, hash, &mut peeked, &mut seen) {
+            Lookup::Hit => Ok(entry_of(env, space, &seen.header, &peeked.0)),
+            Lookup::Miss | Lookup::Abandoned => Ok(raw::undefined(env)),
+            Lookup::Closed => Err(closed()),
+        }
+    })
+}
+
+fn entry_of(env: sys::napi_env, space: &Space, header: &Header, copied: &Copied) -> Value {
+    let mut fields = vec![raw::buffer_of(env, &copied.value), raw::uint32(env, header.value_type as u32)];
+    fields.extend(describe(env, space, header, &copied.tags));
+    raw::array(env, &fields)
 }
 
 /// Version, times, size and tags of an entry.

@@ -30,6 +30,8 @@ pub const RETRIES_MAX: u32 = 10_000;
 /// Where a hit's bytes go. Called once per attempt, after key, expiry and epoch have been looked at; an attempt that
 /// is not confirmed is followed by another call or by a miss.
 pub trait Destination {
+    /// Whether a hit counts as a use of the entry. Housekeeping that looks must not keep what nobody reads.
+    const TOUCHES: bool = true;
     /// Exactly `header.value_bytes` bytes for the value, or `None` to leave it where it is.
     fn value(&mut self, header: &Header) -> Option<&mut [u8]>;
     /// Exactly `header.tags_bytes` bytes for the encoded tags, or `None` when they are not wanted.
@@ -62,6 +64,20 @@ impl Destination for Copied {
     fn tags(&mut self, header: &Header) -> Option<&mut [u8]> {
         self.tags.resize(header.tags_bytes as usize, 0);
         Some(&mut self.tags)
+    }
+}
+
+/// A value on the heap, looked at without being used.
+#[derive(Default, Debug)]
+pub struct Peeked(pub Copied);
+
+impl Destination for Peeked {
+    const TOUCHES: bool = false;
+    fn value(&mut self, header: &Header) -> Option<&mut [u8]> {
+        self.0.value(header)
+    }
+    fn tags(&mut self, header: &Header) -> Option<&mut [u8]> {
+        self.0.tags(header)
     }
 }
 
@@ -181,7 +197,9 @@ impl Reader<'_> {
     ) -> Option<Option<Lookup>> {
         match self.examine(namespace, key, slot, word, destination, header) {
             Examined::Hit => {
-                touch(self.arena, slot);
+                if D::TOUCHES {
+                    touch(self.arena, slot);
+                }
                 Some(Some(Lookup::Hit))
             }
             Examined::Dead => Some(Some(Lookup::Miss)),
