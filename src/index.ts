@@ -20,8 +20,10 @@ export type {
   CounterOptions,
   NamespaceOptions,
   OpenOptions,
+  ReadStreamOptions,
   ScanOptions,
   SetOptions,
   WriteOptions,
+  WriteStreamOptions,
 } from './config/options.ts'
 export type { Size } from './config/size.ts'

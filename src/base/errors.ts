@@ -19,12 +19,12 @@ export const errorTable = {
   ERR_RAMCACHE_CORRUPT:
     'Stored bytes are damaged or of an unknown format; they were refused, not guessed at.',
   ERR_RAMCACHE_UNAVAILABLE:
-    'A part that is needed is missing or does not answer: the native library, the owner of the store, a daemon.',
+    'Something that is needed is missing or does not answer: the native library, the owner of the store, a daemon, the blob to read or a part of it.',
   ERR_RAMCACHE_CONFIG:
     'An option is unknown, malformed, out of range, contradictory or not supported by this version.',
   ERR_RAMCACHE_KEY: 'The key is not a string or bytes, is empty, too long or not well-formed Unicode.',
   ERR_RAMCACHE_VALUE:
-    'The value, or something inside it, cannot be stored; the message gives the path to it.',
+    'The value, or something inside it, cannot be stored, and the message gives the path to it; or the stored value is of a kind this method cannot return.',
   ERR_RAMCACHE_POISONED: 'A flush to disk failed, so writes are refused until an operator has looked at it.',
 } as const
 

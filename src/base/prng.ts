@@ -4,6 +4,7 @@
  * The generator is sfc32 (Chris Doty-Humphrey, PractRand): 128 bits of state in four u32s, period at least 2^32 for
  * any seed and about 2^127 on average. Not for secrets.
  */
+import { randomBytes } from 'node:crypto'
 
 const mixRounds = 16
 
@@ -65,6 +66,11 @@ export class Prng {
     }
     return items
   }
+}
+
+/** 128 bits that nobody else will draw, as 32 hexadecimal digits. */
+export function freshId(): string {
+  return randomBytes(16).toString('hex')
 }
 
 /** A seed for a run that was given none. Print it, so that the run can be repeated. */

@@ -1,7 +1,10 @@
 /** The cache of the process that owns the store: reads, and writes that are checked before they touch anything. */
+import type { Writable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { RamcacheError, show } from '../base/errors.ts'
+import { Manifest } from '../codec/blob.ts'
 import { checkKey } from '../codec/key.ts'
+import { blobError } from '../codec/refusals.ts'
 import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { configError } from '../config/fields.ts'
@@ -12,19 +15,20 @@ import type {
   NamespaceOptions,
   SetOptions,
   WriteOptions,
+  WriteStreamOptions,
 } from '../config/options.ts'
 import type { Engine, Space } from '../native/engine.ts'
+import type { OwnedBlobs } from './blobs.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
-import { checkKeys, Lifetime, ReadCache } from './read-cache.ts'
+import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache } from './read-cache.ts'
+import { BlobWriter } from './streams.ts'
 import type { Cache, Key } from './types.ts'
-
-/** Each failed attempt means that another writer succeeded in between. */
-const attemptsMax = 100
 
 type Namespaces = Readonly<Record<string, ValidatedNamespace>>
 
 class OwnerCache extends ReadCache<Space> implements Cache {
   readonly #engine: Engine
+  readonly #blobs: OwnedBlobs
   readonly #namespaces: Namespaces
   readonly #ttlMs: number | undefined
   /** Options of a write that was given none; `undefined` when there is nothing to say. */
@@ -33,6 +37,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   constructor(
     lifetime: Lifetime,
     engine: Engine,
+    blobs: OwnedBlobs,
     namespaces: Namespaces,
     name: string,
     ttlMs: number | undefined,
@@ -40,6 +45,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   ) {
     super(lifetime, engine.space(name), name, isRoot)
     this.#engine = engine
+    this.#blobs = blobs
     this.#namespaces = namespaces
     this.#ttlMs = ttlMs
     this.#defaults = ttlMs === undefined ? undefined : { ttlMs }
@@ -89,6 +95,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const entry = this.space.getEntry(key)
       if (entry === undefined) return undefined
+      if (entry.value instanceof Manifest) throw blobError()
       if (this.space.delete(key, entry.version)) return entry.value as T
     }
     throw conflict('pull()', key)
@@ -135,6 +142,19 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     throw conflict('cas()', key)
   }
 
+  createWriteStream(key: Key, options?: WriteStreamOptions): Writable {
+    const write = this.#writeOf(options, 'createWriteStream()')
+    this.ensureOpen()
+    checkKey(key)
+    // Bytes may be used for something else before the stream ends.
+    const target = { space: this.space, namespace: this.name, key: copyKey(key), write }
+    return new BlobWriter(this.#blobs, target, options?.signal)
+  }
+
+  protected override dropUnreadable(key: Key, version: string): void {
+    this.space.delete(key, version)
+  }
+
   async clear(options?: CallOptions): Promise<void> {
     this.begin(options, 'clear()')
     this.space.clear()
@@ -145,7 +165,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const fullName = nestedName(this.name, name)
     const given = options === undefined ? {} : validateNamespace(options, 'namespace()')
     const ttlMs = given.ttlMs ?? this.#namespaces[fullName]?.ttlMs
-    return new OwnerCache(this.lifetime, this.#engine, this.#namespaces, fullName, ttlMs, false)
+    return new OwnerCache(this.lifetime, this.#engine, this.#blobs, this.#namespaces, fullName, ttlMs, false)
   }
 
   async flush(options?: CallOptions): Promise<void> {
@@ -165,9 +185,13 @@ class OwnerCache extends ReadCache<Space> implements Cache {
 }
 
 /** The cache of a store that this process owns, `namespaces` being the settings it was opened with. */
-export function ownerCache(engine: Engine, namespaces: Namespaces): Cache {
+export function ownerCache(engine: Engine, blobs: OwnedBlobs, namespaces: Namespaces): Cache {
   const ttlMs = namespaces[defaultNamespace]?.ttlMs
-  return new OwnerCache(new Lifetime(engine), engine, namespaces, defaultNamespace, ttlMs, true)
+  return new OwnerCache(new Lifetime(engine, blobs), engine, blobs, namespaces, defaultNamespace, ttlMs, true)
+}
+
+function copyKey(key: Key): Key {
+  return typeof key === 'string' ? key : Uint8Array.from(key)
 }
 
 function checkEntries(entries: Iterable<readonly [Key, unknown]>): (readonly [Key, unknown])[] {
@@ -182,9 +206,4 @@ function checkEntries(entries: Iterable<readonly [Key, unknown]>): (readonly [Ke
     checkKey(entry[0])
   }
   return list
-}
-
-function conflict(where: string, key: Key): RamcacheError {
-  const message = `${where} lost the race for ${show(key)} ${attemptsMax} times, which is the limit`
-  return new RamcacheError('ERR_RAMCACHE_CONFLICT', message)
 }

@@ -1,14 +1,22 @@
 /** Ways behind the public face, for tests and measuring tools. Not exported by the package. */
 import { assert } from '../base/assert.ts'
 import type { Engine, ReadEngine } from '../native/engine.ts'
+import type { Blobs, OwnedBlobs } from './blobs.ts'
 import type { ReadonlyCache } from './types.ts'
 
 const engines = new WeakMap<ReadonlyCache, ReadEngine>()
+const blobs = new WeakMap<ReadonlyCache, Blobs>()
 
 /** @internal Remembers what a cache was made of; returns the cache. */
-export function registerEngine<C extends ReadonlyCache>(cache: C, engine: ReadEngine): C {
+export function registerEngine<C extends ReadonlyCache>(cache: C, engine: ReadEngine, itsBlobs: Blobs): C {
   engines.set(cache, engine)
+  blobs.set(cache, itsBlobs)
   return cache
+}
+
+/** @internal What the background does from time to time: see `OwnedBlobs.sweep`. */
+export function sweepBlobs(cache: ReadonlyCache): Promise<number> {
+  return (blobs.get(cache) as OwnedBlobs).sweep()
 }
 
 /** @internal The store under a cache that `open` or `attach` returned. */

@@ -2,6 +2,7 @@
 import { validateAttach, validateOpen } from '../config/open-options.ts'
 import type { AttachOptions, OpenOptions } from '../config/options.ts'
 import { attachEngine, openEngine } from '../native/open.ts'
+import { Blobs, OwnedBlobs } from './blobs.ts'
 import { ownerCache } from './cache.ts'
 import { registerEngine } from './internal.ts'
 import { readonlyCache } from './read-cache.ts'
@@ -17,7 +18,8 @@ import type { Cache, ReadonlyCache } from './types.ts'
 export async function open(options: OpenOptions): Promise<Cache> {
   const validated = validateOpen(options)
   const engine = openEngine(validated)
-  return registerEngine(ownerCache(engine, validated.namespaces), engine)
+  const blobs = new OwnedBlobs(engine)
+  return registerEngine(ownerCache(engine, blobs, validated.namespaces), engine, blobs)
 }
 
 /**
@@ -30,5 +32,6 @@ export async function open(options: OpenOptions): Promise<Cache> {
  */
 export async function attach(options: AttachOptions): Promise<ReadonlyCache> {
   const engine = attachEngine(validateAttach(options))
-  return registerEngine(readonlyCache(engine), engine)
+  const blobs = new Blobs(engine)
+  return registerEngine(readonlyCache(engine, blobs), engine, blobs)
 }

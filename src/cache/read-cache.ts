@@ -4,27 +4,37 @@
  * `get` and `getSync` are the hot path: no checks of their own. The store refuses bad keys; only then is the key
  * looked at again here, for a message that says more.
  */
+import type { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError, show } from '../base/errors.ts'
+import { Manifest, manifestBytes } from '../codec/blob.ts'
 import { checkKey } from '../codec/key.ts'
 import { validateCall, validateClose, validateScan } from '../config/call-options.ts'
 import { configError } from '../config/fields.ts'
-import type { CallOptions, CloseOptions, ScanOptions } from '../config/options.ts'
+import type { CallOptions, CloseOptions, ReadStreamOptions, ScanOptions } from '../config/options.ts'
+import { resolveRange, validateRead } from '../config/stream-options.ts'
 import type { ReadEngine, ReadSpace } from '../native/engine.ts'
+import type { Blobs } from './blobs.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { statsOf } from './stats.ts'
+import { BlobReader, bytesOfValue, streamOf } from './streams.ts'
 import type { Entry, EntryInfo, Key, ReadonlyCache, Stats } from './types.ts'
+
+/** Each failed attempt means that another writer succeeded in between. */
+export const attemptsMax = 100
 
 /** What all namespaces of one open store share. */
 export class Lifetime {
   readonly engine: ReadEngine
+  readonly blobs: Blobs
   readonly #openedUs = systemClock.monotonicUs()
   #isClosed = false
 
-  constructor(engine: ReadEngine) {
+  constructor(engine: ReadEngine, blobs: Blobs) {
     this.engine = engine
+    this.blobs = blobs
   }
 
   get isClosed(): boolean {
@@ -40,6 +50,7 @@ export class Lifetime {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.blobs.close()
     this.engine.close()
   }
 }
@@ -88,7 +99,9 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
     this.begin(options, 'getEntry()')
     checkKey(key)
-    return this.space.getEntry(key) as Entry<T> | undefined
+    const entry = this.space.getEntry(key)
+    if (entry === undefined || !(entry.value instanceof Manifest)) return entry as Entry<T> | undefined
+    return { ...entry, value: undefined as T, size: entry.value.totalBytes, isBlob: true }
   }
 
   async has(key: Key, options?: CallOptions): Promise<boolean> {
@@ -115,7 +128,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       const page = this.space.scan(cursor, common)
       for (const entry of page.entries) {
         if (glob !== undefined && !glob.matches(entry.key)) continue
-        yield entry
+        yield this.#sized(entry)
         if (--left === 0) return
       }
       cursor = page.cursor
@@ -123,6 +136,45 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       if (cursor !== undefined) await nextTurn()
     } while (cursor !== undefined)
   }
+
+  /** A page of a scan has no values: what is as long as a manifest is looked at. */
+  #sized(entry: EntryInfo): EntryInfo {
+    if (entry.size - Buffer.byteLength(entry.key) !== manifestBytes) return entry
+    const found = this.space.peek(entry.key)
+    if (found?.version !== entry.version || !(found.value instanceof Manifest)) return entry
+    return { ...entry, size: found.value.totalBytes, isBlob: true }
+  }
+
+  async createReadStream(key: Key, options?: ReadStreamOptions): Promise<Readable> {
+    const where = 'createReadStream()'
+    const read = validateRead(options, where)
+    read.signal?.throwIfAborted()
+    this.ensureOpen()
+    checkKey(key)
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const entry = this.space.getEntry(key)
+      if (entry === undefined) {
+        throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', `there is nothing to read under ${show(key)}`)
+      }
+      const { value, version } = entry
+      if (!(value instanceof Manifest)) {
+        const bytes = bytesOfValue(value, key)
+        const { start, end } = resolveRange(read, bytes.length, where)
+        return streamOf(bytes.subarray(start, end), read.signal)
+      }
+      const range = resolveRange(read, value.totalBytes, where)
+      const reader = new BlobReader(this.lifetime.blobs, value, range, read.signal, () => {
+        this.dropUnreadable(key, version)
+      })
+      // Only now does the reader hold what it reads: it may have been replaced and swept in between.
+      if (this.space.peek(key)?.version === version) return reader
+      reader.destroy()
+    }
+    throw conflict(where, key)
+  }
+
+  /** What has lost bytes is as good as evicted: the next reader misses, and somebody can fill it again. */
+  protected dropUnreadable(_key: Key, _version: string): void {}
 
   namespace(name: string): ReadonlyCache {
     this.ensureOpen()
@@ -158,8 +210,8 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
 }
 
 /** A cache that reads the store another process owns. */
-export function readonlyCache(engine: ReadEngine): ReadonlyCache {
-  return new ReadCache(new Lifetime(engine), engine.space(defaultNamespace), defaultNamespace, true)
+export function readonlyCache(engine: ReadEngine, blobs: Blobs): ReadonlyCache {
+  return new ReadCache(new Lifetime(engine, blobs), engine.space(defaultNamespace), defaultNamespace, true)
 }
 
 /** In place of the space of a closed cache, so that open ones need not ask. */
@@ -171,6 +223,11 @@ const closedSpace = new Proxy(Object.freeze({}) as ReadSpace, {
 
 function closedError(): RamcacheError {
   return new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
+}
+
+export function conflict(where: string, key: Key): RamcacheError {
+  const message = `${where} lost the race for ${show(key)} ${attemptsMax} times, which is the limit`
+  return new RamcacheError('ERR_RAMCACHE_CONFLICT', message)
 }
 
 /** The better message, when the key is what was wrong. */

@@ -1,13 +1,16 @@
 /** The public face: what `open()` and `attach()` return. */
+import type { Readable, Writable } from 'node:stream'
 import type { Key } from '../codec/key.ts'
 import type {
   CallOptions,
   CloseOptions,
   CounterOptions,
   NamespaceOptions,
+  ReadStreamOptions,
   ScanOptions,
   SetOptions,
   WriteOptions,
+  WriteStreamOptions,
 } from '../config/options.ts'
 
 export type { Key }
@@ -15,7 +18,7 @@ export type { Key }
 /** What is known of an entry without its value. */
 export interface EntryInfo {
   readonly key: string
-  /** Bytes of the key and of the encoded value. */
+  /** Bytes of the key and of the encoded value; of a blob, the bytes that a stream of it gives. */
   readonly size: number
   /** Opaque. Each write of the key makes a new one, which sorts after the old one as a string. */
   readonly version: string
@@ -26,9 +29,12 @@ export interface EntryInfo {
   readonly tags: readonly string[]
   /** Where it lies. */
   readonly tier: 'ram'
+  /** There when a stream wrote it. */
+  readonly isBlob?: true
 }
 
 export interface Entry<T = unknown> extends EntryInfo {
+  /** Of a blob `undefined`. */
   readonly value: T
 }
 
@@ -38,7 +44,10 @@ export interface Entry<T = unknown> extends EntryInfo {
  * options that are unknown or malformed. With an aborted `signal` it rejects with the signal's reason.
  */
 export interface ReadonlyCache extends AsyncDisposable {
-  /** The value, or `undefined` when there is none: a stored null comes back as null. The value is a fresh copy. */
+  /**
+   * The value, or `undefined` when there is none: a stored null comes back as null. The value is a fresh copy. As all
+   * that return values, it rejects with ERR_RAMCACHE_VALUE for a blob.
+   */
   get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined>
   /** The same at once, without a promise. Never blocks. */
   getSync<T = unknown>(key: Key): T | undefined
@@ -58,6 +67,16 @@ export interface ReadonlyCache extends AsyncDisposable {
    * store open.
    */
   namespace(name: string): ReadonlyCache
+  /**
+   * The bytes of a blob, or of a value that is bytes or text; with `start` and `end`, which is inclusive, only the
+   * chunks of that range are read. The stream goes on undisturbed when the key is written again, deleted or expires
+   * meanwhile; in an attached cache, which cannot hold the store back, for at least 15 seconds.
+   *
+   * Rejects with ERR_RAMCACHE_UNAVAILABLE when there is no such entry, with ERR_RAMCACHE_VALUE when it is of another
+   * kind, and with ERR_RAMCACHE_CONFIG for a start past its end. The stream fails with ERR_RAMCACHE_UNAVAILABLE when
+   * bytes of the blob have been evicted: it never just ends early.
+   */
+  createReadStream(key: Key, options?: ReadStreamOptions): Promise<Readable>
   /** Counts over all namespaces and processes, as `ramcache stats --json` prints them. */
   stats(options?: CallOptions): Promise<Stats>
   /** Closing again does nothing. */
@@ -103,6 +122,14 @@ export interface Cache extends ReadonlyCache {
    * ERR_RAMCACHE_CONFLICT when other writers were always faster.
    */
   cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean>
+  /**
+   * Stores a blob: a value of any length, of which no more than two chunks (256 KiB each at most) are in this process.
+   * The entry appears, or is replaced, as a whole and at once, before 'finish'. A stream that is destroyed or fails
+   * leaves nothing behind.
+   *
+   * Throws ERR_RAMCACHE_KEY, ERR_RAMCACHE_CONFIG and ERR_RAMCACHE_CLOSED; the stream fails with ERR_RAMCACHE_FULL.
+   */
+  createWriteStream(key: Key, options?: WriteStreamOptions): Writable
   /** Removes every entry of this namespace at once, however many. Namespaces inside it stay. */
   clear(options?: CallOptions): Promise<void>
   namespace(name: string, options?: NamespaceOptions): Cache

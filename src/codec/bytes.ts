@@ -3,7 +3,7 @@
  * hot paths use. The numbers are written into records, so they never change their meaning.
  */
 
-/** Four bits in the record header. 0 is "none", 11 to 15 are reserved. */
+/** Four bits in the record header. 0 is "none", 12 to 15 are reserved. */
 export const ValueType = {
   /** One byte per character, all below 0x80. */
   ascii: 1,
@@ -24,6 +24,8 @@ export const ValueType = {
   selfContainedObject: 9,
   /** V8's structured clone: what MessagePack would change. */
   clonedObject: 10,
+  /** The manifest of a blob (`blob.ts`); its bytes lie elsewhere. */
+  blob: 11,
 } as const
 
 /** Largest encoded value, as in the store: one value must not hold up readers and writers of everything else. */

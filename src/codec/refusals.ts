@@ -14,6 +14,10 @@ export function valueError(message: string, cause?: unknown): RamcacheError {
   return new RamcacheError('ERR_RAMCACHE_VALUE', message, cause)
 }
 
+export function blobError(): RamcacheError {
+  return valueError('the value is a blob: read it with createReadStream()')
+}
+
 export function refuse(value: unknown, path: Path): never {
   const where = pathText(path)
   if (value === undefined)

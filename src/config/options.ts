@@ -79,6 +79,18 @@ export interface ScanOptions extends CallOptions {
   limit?: number
 }
 
+export interface ReadStreamOptions {
+  /** First byte. Default 0. At or past the end of a value that is not empty: ERR_RAMCACHE_CONFIG. */
+  start?: number
+  /** Last byte, inclusive as in `fs`. Default, and for all beyond: the last one there is. */
+  end?: number
+  /** When aborted before, the call rejects with `signal.reason`; when aborted later, the stream is destroyed. */
+  signal?: AbortSignal
+}
+
+/** `signal` destroys the stream: nothing is published. */
+export type WriteStreamOptions = WriteOptions
+
 export interface CloseOptions {
   /** How long unwritten changes may take to reach the disk. This version has none, so it never waits. */
   timeout?: Duration

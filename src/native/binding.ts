@@ -41,6 +41,8 @@ export interface NativeSpace {
         tags: Buffer,
       ]
     | undefined
+  /** `entry` without a trace: not counted, no use of the entry, no sliding expiry extended. */
+  peek(key: string | Uint8Array): ReturnType<NativeSpace['entry']>
   group(): number
   scan(bucketCount: number, bucket: number, prefix: string): (number | string | Buffer)[]
   set(key: string | Uint8Array, value: string | Uint8Array): string | undefined

@@ -5,7 +5,13 @@
  * happen inside, with the codec given to `openEngine`.
  */
 
+import type { Manifest } from '../codec/blob.ts'
+
 export type Key = string | Uint8Array
+
+/** Names of what the store keeps for itself begin with a space, which no namespace of a user can. */
+export const structuresNamespace = ' structures'
+export const blobsNamespace = ' blobs'
 
 /** Conditions and properties of one write. Times are milliseconds. */
 export interface WriteOptions {
@@ -31,6 +37,7 @@ export interface EntryInfo {
 }
 
 export interface Entry extends EntryInfo {
+  /** Decoded; of a blob its `Manifest`. */
   readonly value: unknown
 }
 
@@ -54,6 +61,8 @@ export interface ReadSpace {
   getMany(keys: readonly Key[]): Map<Key, unknown>
   getEntry(key: Key): Entry | undefined
   has(key: Key): boolean
+  /** `getEntry` for housekeeping: neither counted nor a use of the entry. */
+  peek(key: Key): Entry | undefined
   /** A page of entries whose key starts with `prefix`. Every entry that lives through the whole scan is seen once. */
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
 }
@@ -71,6 +80,10 @@ export interface Space extends ReadSpace {
   /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
   incr(key: Key, by: number, init?: number, ttlMs?: number): number
   clear(): void
+  /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */
+  setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string
+  /** Stores bytes that are never evicted: `ifVersion` of the entry to replace, none for a key that must be absent. */
+  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean
 }
 
 export interface NamespaceCounters {
@@ -114,6 +127,8 @@ export interface ReadEngine {
   readonly ownerPid: number
   space(namespace: string): ReadSpace
   counters(): EngineCounters
+  /** Whether anybody has opened it, here or in another thread. */
+  hasNamespace(name: string): boolean
   close(): void
 }
 

@@ -5,7 +5,14 @@ import { RamcacheError } from '../base/errors.ts'
 import type { StructureStore } from '../codec/structures.ts'
 import { ValueCodec } from '../codec/value.ts'
 import { binding, type NativeHandle, translate } from './binding.ts'
-import type { Engine, EngineCounters, NamespaceCounters, ReadEngine } from './engine.ts'
+import {
+  blobsNamespace,
+  type Engine,
+  type EngineCounters,
+  type NamespaceCounters,
+  type ReadEngine,
+  structuresNamespace,
+} from './engine.ts'
 import { scratchBuffer } from './scratch.ts'
 import { type Codec, NativeReadSpace, NativeWriteSpace } from './space.ts'
 
@@ -25,9 +32,6 @@ export interface EngineOptions {
   readonly namespaces: Readonly<Record<string, { readonly ttlMs?: number }>>
   readonly internal?: InternalOptions
 }
-
-/** Shared structures live under a name no namespace of a user can have. */
-const STRUCTURES = ' structures'
 
 abstract class EngineBase<S extends NativeReadSpace> {
   protected readonly handle: NativeHandle
@@ -57,14 +61,23 @@ abstract class EngineBase<S extends NativeReadSpace> {
   counters(): EngineCounters & { readonly ownerPid: number } {
     this.ensureOpen()
     const counts = JSON.parse(binding().countStore(this.handle))
-    // What the store keeps for itself is not the user's.
-    const own: NamespaceCounters | undefined = counts.namespaces[STRUCTURES]
-    if (own !== undefined) {
-      for (const name of ['entries', 'bytes', 'hits', 'misses'] as const) counts[name] -= own[name]
-      counts.overheadBytes += own.bytes
-      delete counts.namespaces[STRUCTURES]
+    // What the store keeps for itself is not the user's; the bytes of blobs are.
+    for (const namespace of [structuresNamespace, blobsNamespace]) {
+      const own: NamespaceCounters | undefined = counts.namespaces[namespace]
+      if (own === undefined) continue
+      for (const name of ['entries', 'hits', 'misses'] as const) counts[name] -= own[name]
+      if (namespace === structuresNamespace) {
+        counts.bytes -= own.bytes
+        counts.overheadBytes += own.bytes
+      }
+      delete counts.namespaces[namespace]
     }
     return counts
+  }
+
+  hasNamespace(name: string): boolean {
+    this.ensureOpen()
+    return name in JSON.parse(binding().countStore(this.handle)).namespaces
   }
 
   close(): void {
@@ -86,15 +99,15 @@ abstract class EngineBase<S extends NativeReadSpace> {
 class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   protected override makeSpace(name: string): NativeWriteSpace {
     const open = () => binding().openSpace(this.handle, name, scratchBuffer)
-    return new NativeWriteSpace(open, name === STRUCTURES ? rawBytes : new ValueCodec(this.#structures(name)))
+    return new NativeWriteSpace(open, isOwn(name) ? rawBytes : new ValueCodec(this.#structures(name)))
   }
 
   /** The structures of a namespace are one pinned entry, replaced only by whoever saw the one before. */
   #structures(name: string): StructureStore {
     return {
-      load: () => this.space(STRUCTURES).getEntry(name)?.value as Uint8Array | undefined,
+      load: () => this.space(structuresNamespace).getEntry(name)?.value as Uint8Array | undefined,
       save: (next, previous) => {
-        const space = this.space(STRUCTURES)
+        const space = this.space(structuresNamespace)
         const entry = space.getEntry(name)
         const stands = entry?.value as Uint8Array | undefined
         if (Buffer.compare(stands ?? noBytes, previous ?? noBytes) !== 0) return false
@@ -136,12 +149,12 @@ class AttachedEngine extends EngineBase<NativeReadSpace> implements ReadEngine {
   protected override makeSpace(name: string): NativeReadSpace {
     const open = () => binding().openSpace(this.handle, name, scratchBuffer)
     const structures: StructureStore = {
-      load: () => this.space(STRUCTURES).getEntry(name)?.value as Uint8Array | undefined,
+      load: () => this.space(structuresNamespace).getEntry(name)?.value as Uint8Array | undefined,
       save: () => {
         throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
       },
     }
-    return new NativeReadSpace(open, name === STRUCTURES ? rawBytes : new ValueCodec(structures))
+    return new NativeReadSpace(open, isOwn(name) ? rawBytes : new ValueCodec(structures))
   }
 }
 
@@ -150,7 +163,12 @@ const noBytes = new Uint8Array(0)
 /** For the store's own entries, which are bytes only. */
 const rawBytes: Codec = {
   encode: (value) => ({ type: 6, bytes: value as Uint8Array }),
-  decode: (_type, source, start, end) => source.slice(start, end),
+  // A copy: the source is memory that the next read uses again.
+  decode: (_type, source, start, end) => Buffer.from(source.subarray(start, end)),
+}
+
+function isOwn(name: string): boolean {
+  return name === structuresNamespace || name === blobsNamespace
 }
 
 /** Throws what `open` of the core throws: CONFIG, FULL, LOCKED, UNAVAILABLE. */

@@ -1,9 +1,11 @@
 /** One namespace in one thread: native callbacks with the codec around them. */
 import { RamcacheError, show } from '../base/errors.ts'
+import { decodeManifest, encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
 import type { Encoded } from '../codec/value.ts'
 import { type NativeSpace, translate } from './binding.ts'
 import type { Entry, EntryInfo, Key, ReadSpace, ScanCursor, ScanPage, Space, WriteOptions } from './engine.ts'
+import { nothing } from './nothing.ts'
 import { Control, control, Flag, scratch } from './scratch.ts'
 import { decodeTags, putOptions, putVersion } from './write-options.ts'
 
@@ -16,6 +18,7 @@ export interface Codec {
 /** Value types come back with this added, a plain number as 0. */
 const TYPE_BASE = 16
 const TYPE_BYTES = 6
+const TYPE_BLOB = 11
 /** Fields of an entry in a native scan page. */
 const SCAN_FIELDS = 6
 /** Attempts of `getMany` to see every group whole before it takes what it has. */
@@ -76,15 +79,34 @@ export class NativeReadSpace implements ReadSpace {
 
   getEntry(key: Key): Entry | undefined {
     try {
-      const found = this.native().entry(key)
-      if (found === undefined) return undefined
-      const [bytes, type, version, createdAt, expiresAt, size, tags] = found
-      const value = type === TYPE_BYTES ? bytes : this.codec.decode(type, bytes, 0, bytes.length)
-      const text = typeof key === 'string' ? key : Buffer.from(key).toString()
-      return { value, ...entryInfo([text, version, createdAt, expiresAt, size, tags]) }
+      return this.#entryOf(key, this.native().entry(key))
     } catch (error) {
       translate(error)
     }
+  }
+
+  peek(key: Key): Entry | undefined {
+    try {
+      return this.#entryOf(key, this.native().peek(key))
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  #entryOf(key: Key, found: ReturnType<NativeSpace['entry']>): Entry | undefined {
+    if (found === undefined) return undefined
+    const [bytes, type, version, createdAt, expiresAt, size, tags] = found
+    const text = typeof key === 'string' ? key : Buffer.from(key).toString()
+    return {
+      value: this.#valueOf(type, bytes),
+      ...entryInfo([text, version, createdAt, expiresAt, size, tags]),
+    }
+  }
+
+  #valueOf(type: number, bytes: Buffer): unknown {
+    if (type === TYPE_BYTES) return bytes
+    if (type === TYPE_BLOB) return decodeManifest(bytes)
+    return this.codec.decode(type, bytes, 0, bytes.length)
   }
 
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage {
@@ -135,29 +157,6 @@ function entryInfo(fields: (number | string | Buffer)[]): EntryInfo {
   }
 }
 
-const unwritable = (): never => {
-  throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
-}
-
-/** Stands in for a namespace nobody has written to. */
-const nothing: NativeSpace = {
-  get: () => undefined,
-  has: () => false,
-  entry: () => undefined,
-  group: () => 0,
-  scan: () => [-1, 0],
-  set: unwritable,
-  setMany: unwritable,
-  delete: unwritable,
-  touch: unwritable,
-  incr: unwritable,
-  clear: unwritable,
-  close: () => {},
-  hits: () => 0,
-  misses: () => 0,
-  retries: () => 0,
-}
-
 /** Both sides, in the owner. */
 export class NativeWriteSpace extends NativeReadSpace implements Space {
   set(key: Key, value: unknown, options?: WriteOptions): string | undefined {
@@ -177,10 +176,25 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
     }
   }
 
-  /** Stores bytes that are never evicted, under a condition: what other values need to be decoded. */
-  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined): boolean {
+  setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string {
+    try {
+      if (options !== undefined) putOptions(options)
+      control[Control.type] = TYPE_BLOB
+      return this.native().set(key, encodeManifest(manifest)) as string
+    } catch (error) {
+      control[Control.flags] = 0
+      translate(error)
+    }
+  }
+
+  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean {
+    let flags = Flag.pinned | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
     if (ifVersion !== undefined) putVersion(ifVersion)
-    control[Control.flags] = Flag.pinned | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
+    if (ttlMs !== undefined) {
+      flags |= Flag.ttl
+      control[Control.ttl] = ttlMs
+    }
+    control[Control.flags] = flags
     control[Control.type] = TYPE_BYTES
     try {
       return this.native().set(key, bytes) !== undefined

@@ -14,6 +14,7 @@ import { manyContract } from './many.suite.ts'
 import { namespaceContract } from './namespaces.suite.ts'
 import { readWriteContract } from './read-write.suite.ts'
 import { scanContract } from './scan.suite.ts'
+import { streamContract } from './streams.suite.ts'
 
 export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placement>
 
@@ -62,6 +63,7 @@ export function cacheContract(name: string, openPlacement: OpenPlacement): void 
     describe('many at once', () => manyContract(subject))
     describe('scans', () => scanContract(subject))
     describe('namespaces', () => namespaceContract(subject))
+    describe('streams', () => streamContract(subject))
     describe('lifecycle', () => lifecycleContract(subject))
     describe('bad input', () => badInputContract(subject))
   })

@@ -27,8 +27,15 @@ export const calls: Readonly<Record<string, (cache: Cache, options?: { signal: A
   stats: (cache, options) => cache.stats(options),
   flush: (cache, options) => cache.flush(options),
   namespace: (cache) => cache.namespace('other'),
+  createReadStream: async (cache, options) => {
+    await cache.set('text', 'a', options)
+    return cache.createReadStream('text', options)
+  },
+  createWriteStream: (cache, options) => cache.createWriteStream('k', options),
 }
 
+/** Those that return no promise. */
+const synchronous = ['getSync', 'namespace', 'createWriteStream']
 const aborting = Object.keys(calls).filter((name) => name !== 'getSync' && name !== 'namespace')
 
 export function lifecycleContract(subject: Subject): void {
@@ -49,7 +56,7 @@ export function lifecycleContract(subject: Subject): void {
       for (const name of Object.getOwnPropertyNames(prototype)) names.add(name)
       prototype = Object.getPrototypeOf(prototype)
     }
-    for (const name of ['constructor', 'close', 'begin', 'ensureOpen']) names.delete(name)
+    for (const name of ['constructor', 'close', 'begin', 'ensureOpen', 'dropUnreadable']) names.delete(name)
     expect([...names].sort()).toEqual(Object.keys(calls).sort())
   })
 
@@ -72,7 +79,7 @@ export function lifecycleContract(subject: Subject): void {
     const { cache } = subject
     await cache.close()
     for (const [name, call] of Object.entries(calls)) {
-      if (name === 'getSync' || name === 'namespace') expect(() => call(cache)).toThrow('closed')
+      if (synchronous.includes(name)) expect(() => call(cache)).toThrow('closed')
       else await expect(call(cache)).rejects.toThrow('closed')
     }
   })
