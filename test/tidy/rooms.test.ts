@@ -33,7 +33,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 /** Packages, and the one file that may import each. */
 const libraries: Readonly<Record<string, string>> = {
   msgpackr: 'src/codec/msgpack.ts',
-  lmdb: 'src/tiers/ssd.ts',
+  lmdb: 'src/tiers/lmdb-file.ts',
   'classic-level': 'src/tiers/hdd.ts',
 }
 
