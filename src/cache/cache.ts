@@ -17,7 +17,7 @@ import type {
   WriteOptions,
   WriteStreamOptions,
 } from '../config/options.ts'
-import type { Engine, Space } from '../native/engine.ts'
+import { cold, type Engine, type Space } from '../native/engine.ts'
 import type { OwnedBlobs } from './blobs.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache } from './read-cache.ts'
@@ -59,7 +59,26 @@ class OwnerCache extends ReadCache<Space> implements Cache {
       const version = this.space.set(key, value, write)
       return Promise.resolve(version === undefined ? undefined : { version })
     } catch (error) {
+      if (error === cold) return this.#setCold(key, value, options)
       return Promise.reject(error)
+    }
+  }
+
+  /** A conditional write of a key that RAM does not have. */
+  async #setCold(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
+    await this.space.resolve(key)
+    return this.set(key, value, options)
+  }
+
+  /** Runs what depends on what there is, in whatever tier; again when RAM had to be told first. */
+  async #decide<T>(key: Key, decision: () => T): Promise<T> {
+    for (;;) {
+      try {
+        return decision()
+      } catch (error) {
+        if (error !== cold) throw error
+        await this.space.resolve(key)
+      }
     }
   }
 
@@ -73,19 +92,21 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const write = this.#writeOf(options, 'add()')
     this.ensureOpen()
     checkKey(key)
-    return this.space.set(key, value, { ...write, ifAbsent: true }) !== undefined
+    return this.#decide(key, () => this.space.set(key, value, { ...write, ifAbsent: true }) !== undefined)
   }
 
   async delete(key: Key, options?: CallOptions): Promise<boolean> {
     this.begin(options, 'delete()')
     checkKey(key)
-    return this.space.delete(key)
+    return this.#decide(key, () => this.space.delete(key))
   }
 
   async deleteMany(keys: Iterable<Key>, options?: CallOptions): Promise<number> {
     this.begin(options, 'deleteMany()')
     let count = 0
-    for (const key of checkKeys(keys, 'deleteMany()')) if (this.space.delete(key)) count++
+    for (const key of checkKeys(keys, 'deleteMany()')) {
+      if (await this.#decide(key, () => this.space.delete(key))) count++
+    }
     return count
   }
 
@@ -93,10 +114,10 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.begin(options, 'pull()')
     checkKey(key)
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const entry = this.space.getEntry(key)
+      const entry = await this.space.fetchEntry(key)
       if (entry === undefined) return undefined
       if (entry.value instanceof Manifest) throw blobError()
-      if (this.space.delete(key, entry.version)) return entry.value as T
+      if (await this.#decide(key, () => this.space.delete(key, entry.version))) return entry.value as T
     }
     throw conflict('pull()', key)
   }
@@ -105,7 +126,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.begin(options, 'touch()')
     const ttlMs = ttl === undefined ? this.#ttlMs : parseDuration(ttl, 'ttl of touch()')
     checkKey(key)
-    return this.space.touch(key, ttlMs)
+    return this.#decide(key, () => this.space.touch(key, ttlMs))
   }
 
   async incr(key: Key, by = 1, options?: CounterOptions): Promise<number> {
@@ -116,7 +137,13 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     return this.#count(key, by, -1, options, 'decr()')
   }
 
-  #count(key: Key, by: number, sign: 1 | -1, options: CounterOptions | undefined, where: string): number {
+  #count(
+    key: Key,
+    by: number,
+    sign: 1 | -1,
+    options: CounterOptions | undefined,
+    where: string,
+  ): Promise<number> {
     const counter = options === undefined ? undefined : validateCounter(options, where)
     options?.signal?.throwIfAborted()
     this.ensureOpen()
@@ -126,18 +153,21 @@ class OwnerCache extends ReadCache<Space> implements Cache {
       throw new RamcacheError('ERR_RAMCACHE_NOT_INTEGER', message)
     }
     // Not sign * by: that would be -0 for 0.
-    return this.space.incr(key, sign === 1 ? by : 0 - by, counter?.init, counter?.ttlMs ?? this.#ttlMs)
+    const step = sign === 1 ? by : 0 - by
+    return this.#decide(key, () => this.space.incr(key, step, counter?.init, counter?.ttlMs ?? this.#ttlMs))
   }
 
   async cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean> {
     const write = this.#writeOf(options, 'cas()')
     this.ensureOpen()
     checkKey(key)
-    if (expected === undefined) return this.space.set(key, value, { ...write, ifAbsent: true }) !== undefined
+    const put = (condition: ValidatedWrite) =>
+      this.#decide(key, () => this.space.set(key, value, { ...write, ...condition }) !== undefined)
+    if (expected === undefined) return put({ ifAbsent: true })
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const entry = this.space.getEntry(key)
+      const entry = await this.space.fetchEntry(key)
       if (entry === undefined || !isDeepStrictEqual(entry.value, expected)) return false
-      if (this.space.set(key, value, { ...write, ifVersion: entry.version }) !== undefined) return true
+      if (await put({ ifVersion: entry.version })) return true
     }
     throw conflict('cas()', key)
   }
@@ -170,6 +200,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
 
   async flush(options?: CallOptions): Promise<void> {
     this.begin(options, 'flush()')
+    await this.#engine.flush()
   }
 
   #writeOf(options: WriteOptions | undefined, where: string): ValidatedWrite | undefined {

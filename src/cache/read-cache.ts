@@ -74,7 +74,9 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
     try {
       if (options !== undefined) this.begin(options, 'get()')
-      return Promise.resolve(this.space.get(key) as T | undefined)
+      const value = this.space.get(key) as T | undefined
+      if (value === undefined && this.space.isCold) return this.space.fetch(key) as Promise<T | undefined>
+      return Promise.resolve(value)
     } catch (error) {
       return Promise.reject(explain(error, key))
     }
@@ -93,21 +95,34 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     options?: CallOptions,
   ): Promise<Map<K, T>> {
     this.begin(options, 'getMany()')
-    return this.space.getMany(checkKeys(keys, 'getMany()')) as Map<K, T>
+    const list = checkKeys(keys, 'getMany()')
+    const found = this.space.getMany(list) as Map<K, T>
+    if (!this.space.reachesBelow || list.every((key) => found.has(key))) return found
+    const values = await Promise.all(
+      list.map((key) => found.get(key) ?? (this.space.fetch(key) as Promise<T>)),
+    )
+    const all = new Map<K, T>()
+    for (const [index, key] of list.entries()) {
+      const value = values[index] as T | undefined
+      if (value !== undefined) all.set(key, value)
+    }
+    return all
   }
 
   async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
     this.begin(options, 'getEntry()')
     checkKey(key)
     const entry = this.space.getEntry(key)
-    if (entry === undefined || !(entry.value instanceof Manifest)) return entry as Entry<T> | undefined
-    return { ...entry, value: undefined as T, size: entry.value.totalBytes, isBlob: true }
+    const found = entry === undefined && this.space.isCold ? await this.space.fetchEntry(key) : entry
+    if (found === undefined || !(found.value instanceof Manifest)) return found as Entry<T> | undefined
+    return { ...found, value: undefined as T, size: found.value.totalBytes, isBlob: true }
   }
 
   async has(key: Key, options?: CallOptions): Promise<boolean> {
     this.begin(options, 'has()')
     checkKey(key)
-    return this.space.has(key)
+    if (this.space.has(key)) return true
+    return this.space.isCold && (await this.space.fetchEntry(key)) !== undefined
   }
 
   async *scan(options?: ScanOptions): AsyncGenerator<EntryInfo, void, undefined> {

@@ -28,7 +28,7 @@ export interface EntryInfo {
   readonly expiresAt: number | undefined
   readonly tags: readonly string[]
   /** Where it lies. */
-  readonly tier: 'ram'
+  readonly tier: 'ram' | 'ssd' | 'hdd'
   /** There when a stream wrote it. */
   readonly isBlob?: true
 }

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RamcacheError } from '../base/errors.ts'
+import { cold } from './engine.ts'
 
 /** A store or an attachment, opaque. */
 export interface NativeHandle {
@@ -51,10 +52,52 @@ export interface NativeSpace {
   touch(key: string | Uint8Array, ttlMs: number): boolean
   incr(key: string | Uint8Array, by: number): number | undefined
   clear(): void
+  ask(key: string | Uint8Array, asker: number, purpose: number): number
   close(): void
   hits(): number
   misses(): number
   retries(): number
+}
+
+export interface NativeBelowOptions {
+  dir: string
+  file: number
+  offset: number
+  /** Namespace, high half, low half, ... */
+  epochs: number[]
+  syncIntervalMs: number
+  fileBytes: number
+  reserveBytes: number
+}
+
+export interface NativeRecovery {
+  changes: number
+  bytes: number
+  pinned: { namespace: number; key: string }[]
+  damage: string[]
+}
+
+export interface NativeCheckpoint {
+  entries: Buffer
+  count: number
+  file: number
+  offset: number
+  damage: string[]
+}
+
+/** What was found below RAM; `kind` as in `native/node/src/below.rs`. */
+export interface NativeAnswer {
+  id: number
+  kind: number
+  value?: Buffer
+  valueType: number
+  version: string
+  createdAt: number
+  expiresAt: number
+  size: number
+  tags?: Buffer
+  code?: string
+  message?: string
 }
 
 export interface NativeModule {
@@ -69,6 +112,19 @@ export interface NativeModule {
   advanceClock(handle: NativeHandle, ms: number): number
   readFeed(handle: NativeHandle, from: number, bytesMax: number): { next: number; bytes: Buffer } | null
   countStore(handle: NativeHandle): string
+  registerAsker(handle: NativeHandle, bell: () => void): number
+  unregisterAsker(handle: NativeHandle, asker: number): void
+  collectAnswers(handle: NativeHandle, asker: number): NativeAnswer[]
+  answerMisses(handle: NativeHandle, rows: Uint8Array): void
+  failMisses(handle: NativeHandle, ids: number[], message: string): void
+  joinStore(dir: string): NativeHandle
+  startBelow(handle: NativeHandle, options: NativeBelowOptions): NativeRecovery
+  stopBelow(handle: NativeHandle): void
+  namespaceId(handle: NativeHandle, name: string): number
+  beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
+  endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
+  awaitDurable(handle: NativeHandle, asker: number): number
+  takeMisses(handle: NativeHandle, most: number, patienceMs: number): Buffer | null
   costNapiNothing(): void
   costNapiString(text: string): number
   costRaw(): {
@@ -135,6 +191,7 @@ export function binding(): NativeModule {
 /** Runs native code; what it throws with one of our codes becomes a `RamcacheError`. */
 export function translate(error: unknown): never {
   const code = (error as { code?: unknown }).code
+  if (code === 'ERR_RAMCACHE_COLD') throw cold
   if (error instanceof Error && typeof code === 'string' && code.startsWith('ERR_RAMCACHE_')) {
     throw new RamcacheError(code as RamcacheError['code'], error.message)
   }

@@ -6,6 +6,8 @@
  */
 
 import type { Manifest } from '../codec/blob.ts'
+/** Thrown by a call that RAM alone cannot decide: resolve the key and call again. */
+export const cold = Symbol('cold')
 
 export type Key = string | Uint8Array
 
@@ -33,7 +35,7 @@ export interface EntryInfo {
   readonly createdAt: number
   readonly expiresAt: number | undefined
   readonly tags: readonly string[]
-  readonly tier: 'ram'
+  readonly tier: 'ram' | 'ssd' | 'hdd'
 }
 
 export interface Entry extends EntryInfo {
@@ -55,6 +57,13 @@ export interface ScanCursor {
 
 /** Read side of one namespace: the owner and an attached process have it. */
 export interface ReadSpace {
+  /** Whether this process can ask tiers below RAM. */
+  readonly reachesBelow: boolean
+  /** Right after a read that found nothing: whether a lower tier may have the key. */
+  readonly isCold: boolean
+  /** The decoded value from whatever tier has it. */
+  fetch(key: Key): Promise<unknown>
+  fetchEntry(key: Key): Promise<Entry | undefined>
   /** The decoded value; `undefined` is a miss, `null` is a stored null. */
   get(key: Key): unknown
   /** Hits only, keys as given; one consistent view of group writes. */
@@ -67,8 +76,12 @@ export interface ReadSpace {
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
 }
 
-/** Both sides of one namespace, in the owner. */
+/**
+ * Both sides of one namespace, in the owner. A call whose outcome depends on what there is throws `cold` when RAM does not know the key and a lower tier may.
+ */
 export interface Space extends ReadSpace {
+  /** Brings what the lower tiers know of a key into RAM. */
+  resolve(key: Key): Promise<void>
   /** The new version, or `undefined` when a condition did not hold. */
   set(key: Key, value: unknown, options?: WriteOptions): string | undefined
   /** All or nothing, seen at once by `getMany`. */
@@ -138,4 +151,6 @@ export interface Engine extends ReadEngine {
   resize(budgetBytes: number): void
   /** Walks the whole arena and throws when anything in it disagrees; for tests and `doctor`. */
   check(): void
+  /** Resolves when every change made so far survives a power cut. Without tiers below RAM, at once. */
+  flush(): Promise<void>
 }

@@ -10,6 +10,7 @@ const unwritable = (): never => {
 export const nothing: NativeSpace = {
   get: () => undefined,
   has: () => false,
+  ask: () => 0,
   entry: () => undefined,
   peek: () => undefined,
   group: () => 0,

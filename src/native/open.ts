@@ -5,6 +5,7 @@ import { RamcacheError } from '../base/errors.ts'
 import type { StructureStore } from '../codec/structures.ts'
 import { ValueCodec } from '../codec/value.ts'
 import { binding, type NativeHandle, translate } from './binding.ts'
+import { ColdReads } from './cold.ts'
 import {
   blobsNamespace,
   type Engine,
@@ -97,9 +98,27 @@ abstract class EngineBase<S extends NativeReadSpace> {
 }
 
 class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
+  readonly #cold: ColdReads | undefined
+
+  constructor(handle: NativeHandle, hasTiers: boolean) {
+    super(handle)
+    this.#cold = hasTiers ? new ColdReads(handle) : undefined
+  }
+
+  async flush(): Promise<void> {
+    this.ensureOpen()
+    await this.#cold?.durable()
+  }
+
+  override close(): void {
+    this.#cold?.close()
+    super.close()
+  }
+
   protected override makeSpace(name: string): NativeWriteSpace {
     const open = () => binding().openSpace(this.handle, name, scratchBuffer)
-    return new NativeWriteSpace(open, isOwn(name) ? rawBytes : new ValueCodec(this.#structures(name)))
+    const codec = isOwn(name) ? rawBytes : new ValueCodec(this.#structures(name))
+    return new NativeWriteSpace(open, codec, this.#cold)
   }
 
   /** The structures of a namespace are one pinned entry, replaced only by whoever saw the one before. */
@@ -183,7 +202,7 @@ export function openEngine(options: EngineOptions): NativeEngine {
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })
-    return new NativeEngine(handle)
+    return new NativeEngine(handle, false)
   } catch (error) {
     translate(error)
   }

@@ -15,6 +15,7 @@ export const Control = {
   originLow: 7,
   tags: 8,
   init: 9,
+  cold: 10,
 } as const
 
 /** Bits of the flags word. */

@@ -3,7 +3,8 @@ import { RamcacheError, show } from '../base/errors.ts'
 import { decodeManifest, encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
 import type { Encoded } from '../codec/value.ts'
-import { type NativeSpace, translate } from './binding.ts'
+import { type NativeAnswer, type NativeSpace, translate } from './binding.ts'
+import { Answer, type ColdReads, Purpose } from './cold.ts'
 import type { Entry, EntryInfo, Key, ReadSpace, ScanCursor, ScanPage, Space, WriteOptions } from './engine.ts'
 import { nothing } from './nothing.ts'
 import { Control, control, Flag, scratch } from './scratch.ts'
@@ -28,12 +29,15 @@ const GROUP_RETRIES_MAX = 64
 export class NativeReadSpace implements ReadSpace {
   protected readonly codec: Codec
   readonly #open: () => NativeSpace | null
+  readonly #cold: ColdReads | undefined
   #native: NativeSpace | undefined
   #isClosed = false
 
-  constructor(open: () => NativeSpace | null, codec: Codec) {
+  /** `cold` where there are tiers below RAM that this process can ask. */
+  constructor(open: () => NativeSpace | null, codec: Codec, cold?: ColdReads) {
     this.#open = open
     this.codec = codec
+    this.#cold = cold
     this.#native = open() ?? undefined
   }
 
@@ -54,6 +58,51 @@ export class NativeReadSpace implements ReadSpace {
     // A Buffer of its own already: no second copy.
     if (type === TYPE_BASE + TYPE_BYTES) return found
     return this.codec.decode(type - TYPE_BASE, found, 0, found.length)
+  }
+
+  get reachesBelow(): boolean {
+    return this.#cold !== undefined
+  }
+
+  get isCold(): boolean {
+    return this.#cold !== undefined && control[Control.cold] === 1
+  }
+
+  async fetch(key: Key): Promise<unknown> {
+    for (;;) {
+      const value = this.get(key)
+      if (value !== undefined || !this.isCold) return value
+      const answer = await this.ask(key, Purpose.read)
+      if (answer === undefined || answer.kind === Answer.askAgain) continue
+      return answer.kind === Answer.found ? this.#decodeAnswer(answer) : undefined
+    }
+  }
+
+  async fetchEntry(key: Key): Promise<Entry | undefined> {
+    for (;;) {
+      const entry = this.getEntry(key)
+      if (entry !== undefined || !this.isCold) return entry
+      const answer = await this.ask(key, Purpose.read)
+      if (answer === undefined || answer.kind === Answer.askAgain) continue
+      if (answer.kind !== Answer.found) return undefined
+      const { version, createdAt, expiresAt, size, tags } = answer
+      const text = typeof key === 'string' ? key : Buffer.from(key).toString()
+      const info = entryInfo([text, version, createdAt, expiresAt, size, tags as Buffer])
+      return { value: this.#decodeAnswer(answer), ...info, tier: 'ssd' }
+    }
+  }
+
+  protected ask(key: Key, purpose: number): Promise<NativeAnswer> | undefined {
+    try {
+      return this.#cold?.ask(this.native(), key, purpose)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  #decodeAnswer({ value, valueType }: NativeAnswer): unknown {
+    const bytes = value as Buffer
+    return valueType === TYPE_BYTES ? bytes : this.codec.decode(valueType, bytes, 0, bytes.length)
   }
 
   getMany(keys: readonly Key[]): Map<Key, unknown> {
@@ -174,6 +223,10 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
       control[Control.flags] = 0
       translate(error)
     }
+  }
+
+  async resolve(key: Key): Promise<void> {
+    await this.ask(key, Purpose.resolve)
   }
 
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string {

@@ -5,6 +5,8 @@ use std::fmt;
 /// The `ERR_RAMCACHE_*` codes the core can raise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
+    /// Never leaves the package: RAM does not know the key, ask the tiers below and come again.
+    Cold,
     Closed,
     Config,
     Corrupt,
@@ -20,6 +22,7 @@ pub enum Code {
 impl Code {
     pub fn name(self) -> &'static str {
         match self {
+            Code::Cold => "ERR_RAMCACHE_COLD",
             Code::Closed => "ERR_RAMCACHE_CLOSED",
             Code::Config => "ERR_RAMCACHE_CONFIG",
             Code::Corrupt => "ERR_RAMCACHE_CORRUPT",

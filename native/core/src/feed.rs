@@ -73,8 +73,9 @@ impl Feed {
         Feed { ring: Mutex::new(Ring { entries: Vec::new(), next: 1 }), capacity, head: AtomicU64::new(1) }
     }
 
-    /// Adds changes in one piece, so that a group is never split. Called under the shard locks of their keys.
-    pub fn push(&self, arena: &Arena, change: Change, locations: &[Location]) {
+    /// Adds changes in one piece, so that a group is never split; the sequence of the last one. Called under the shard
+    /// locks of their keys.
+    pub fn push(&self, arena: &Arena, change: Change, locations: &[Location]) -> u64 {
         let mut ring = lock(&self.ring);
         for (index, location) in locations.iter().enumerate() {
             let is_last = index + 1 == locations.len();
@@ -87,6 +88,7 @@ impl Feed {
             };
             self.add(&mut ring, entry);
         }
+        ring.next - 1
     }
 
     pub fn push_clear(&self, namespace: u32, epoch: u64) {
@@ -108,6 +110,11 @@ impl Feed {
         }
         ring.next += 1;
         self.head.store(ring.next, Ordering::Relaxed);
+    }
+
+    /// Changes that a follower may be behind.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Sequence of the last change; 0 before the first.

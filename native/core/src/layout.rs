@@ -133,6 +133,8 @@ pub mod superblock {
     pub const SPILLED_BYTES: usize = 40;
     pub const BACK_PRESSURE: usize = 41;
     pub const SEQUENCE: usize = 42;
+    /// Highest clock word that the value log has.
+    pub const LOGGED_CLOCK: usize = 43;
 
     #[cfg(not(loom))]
     pub const WORDS: usize = 512;

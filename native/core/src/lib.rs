@@ -14,6 +14,8 @@
 
 pub mod arena;
 #[cfg(not(loom))]
+pub mod below;
+#[cfg(not(loom))]
 pub mod check;
 pub mod clock;
 pub mod error;

@@ -72,6 +72,15 @@ pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Res
     Ok(owned)
 }
 
+/// The store that this process has open in a directory. `ERR_RAMCACHE_UNAVAILABLE` when it has none.
+pub fn joined(dir: &Path) -> Result<Arc<OwnedStore>> {
+    let open = lock(&OPEN);
+    let owned = dir.canonicalize().ok().and_then(|path| open.get(&path)?.upgrade());
+    owned.ok_or_else(|| {
+        StoreError::new(Code::Unavailable, format!("this process does not have {} open", dir.display()))
+    })
+}
+
 /// Takes a directory. When the last handle of this very process is just being dropped, its lock goes in a moment.
 fn take_when_closed(dir: &Path) -> Result<Ownership> {
     for _ in 0..CLOSE_WAITS_MAX {
@@ -149,6 +158,10 @@ fn start_background(store: Arc<Store>) -> JoinHandle<()> {
 }
 
 impl OwnedStore {
+    pub(crate) fn shared(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -160,6 +173,8 @@ impl OwnedStore {
 
     /// Closes the store, ends the background thread, gives the directory up. Idempotent.
     pub fn close(&self) {
+        // What the log failed with has been told to every writer since.
+        let _ = self.store.stop_below();
         self.store.close();
         if let Some(thread) = lock(&self.background).take() {
             thread.thread().unpark();
@@ -241,7 +256,7 @@ fn free_bytes(dir: &Path) -> Option<u64> {
     (!failed).then(|| stat.f_bavail as u64 * stat.f_frsize as u64)
 }
 
-fn random() -> Result<u64> {
+pub(crate) fn random() -> Result<u64> {
     let mut bytes = [0; 8];
     // SAFETY: a valid buffer of the length given.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };

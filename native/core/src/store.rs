@@ -4,6 +4,7 @@
 //! over a system call, except in the middle of a group whose keys met in one bucket against all odds.
 
 use crate::arena::Arena;
+use crate::below::Below;
 use crate::clock;
 use crate::error::{Code, Result, StoreError};
 use crate::evict::{Ghost, Queue, S3Fifo, Spill};
@@ -84,7 +85,10 @@ pub struct Store {
     pub(crate) budget_bytes: AtomicU64,
     pub(crate) counting: Counting,
     pub(crate) totals: Totals,
+    pub(crate) below: std::sync::OnceLock<Below>,
     pub(crate) is_closed: AtomicBool,
+    /// Set at the end, while the log takes what is left.
+    pub(crate) is_refusing: AtomicBool,
     pub(crate) has_background: bool,
 }
 
@@ -122,7 +126,9 @@ impl Store {
             budget_bytes: AtomicU64::new(options.budget_bytes as u64),
             counting: options.counting,
             totals: Totals::default(),
+            below: std::sync::OnceLock::new(),
             is_closed: AtomicBool::new(false),
+            is_refusing: AtomicBool::new(false),
             has_background: options.background,
             arena,
         };
@@ -229,7 +235,11 @@ impl Store {
     /// The id of a namespace, added when it is new.
     pub fn namespace(&self, name: &str) -> Result<u32> {
         let _namespaces = lock(&self.namespaces);
-        namespaces::find_or_add(&self.arena, name)
+        let id = namespaces::find_or_add(&self.arena, name)?;
+        if let Some(below) = self.below() {
+            below.save_names(self)?;
+        }
+        Ok(id)
     }
 
     /// Live entries and payload bytes of a namespace.
@@ -303,8 +313,17 @@ impl Store {
         self.spill.flush(true);
     }
 
+    /// Refuses every write from now on, and waits for those under way. Reads go on.
+    pub(crate) fn refuse_writes(&self) {
+        self.is_refusing.store(true, Ordering::Release);
+        // Whoever holds a shard lock has not seen it.
+        for shard in &self.shards {
+            drop(shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        }
+    }
+
     pub(crate) fn ensure_open(&self) -> Result<()> {
-        if self.is_closed() {
+        if self.is_closed() || self.is_refusing.load(Ordering::Acquire) {
             return Err(StoreError::new(Code::Closed, "the store is closed"));
         }
         Ok(())

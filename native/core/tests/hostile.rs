@@ -213,7 +213,7 @@ impl Seen {
                     false => self.wrong += 1,
                 }
             }
-            Lookup::Miss | Lookup::Closed => self.missed += 1,
+            Lookup::Miss | Lookup::Dead | Lookup::Closed => self.missed += 1,
             Lookup::Abandoned => self.given_up += 1,
         }
     }

@@ -31,15 +31,21 @@ impl From<Status> for CodeName {
     }
 }
 
-type Result<T> = std::result::Result<T, Error<CodeName>>;
+pub type Result<T> = std::result::Result<T, Error<CodeName>>;
 
-fn coded(error: StoreError) -> Error<CodeName> {
+pub fn coded(error: StoreError) -> Error<CodeName> {
     Error::new(CodeName(error.code), error.message)
 }
 
 /// A store or an attachment, as JavaScript holds it.
 pub struct Handle {
-    target: Target,
+    pub target: Target,
+}
+
+impl Handle {
+    pub fn of(target: Target) -> Handle {
+        Handle { target }
+    }
 }
 
 #[napi(object)]
@@ -137,7 +143,7 @@ pub fn close_store(handle: &mut External<Handle>, for_all: bool) {
     handle.target = Target::Closed;
 }
 
-fn owner(handle: &External<Handle>) -> Result<&ramcache_core::store::Store> {
+pub fn owner(handle: &External<Handle>) -> Result<&ramcache_core::store::Store> {
     match &handle.target {
         Target::Owner(owned) => Ok(owned.store()),
         Target::Attached(_) => {

@@ -114,12 +114,25 @@ fn lookup<D: Destination>(space: &mut Space, destination: &mut D, seen: &mut See
             }
             Ok(true)
         }
-        Lookup::Miss | Lookup::Abandoned => Ok(false),
+        Lookup::Miss => {
+            note_cold(space, hash);
+            Ok(false)
+        }
+        Lookup::Dead | Lookup::Abandoned => Ok(false),
         Lookup::Closed => Err(closed()),
     }
 }
 
 type StoreErr = ramcache_core::error::StoreError;
+
+/// Says in the control words whether a key that RAM does not have may lie in a lower tier.
+#[inline]
+fn note_cold(space: &Space, hash: u64) {
+    if let Target::Owner(owned) = &space.target {
+        let is_cold = owned.store().below().is_some() && owned.store().arena().may_be_below(hash);
+        space.scratch.set_control(control::COLD, if is_cold { 1.0 } else { 0.0 });
+    }
+}
 
 /// One write for each quarter of the idle time, whatever the rate of reads. Only the owner can.
 #[cold]
@@ -173,7 +186,7 @@ pub unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info)
         let mut seen = Seen::default();
         match space.reader()?.read(space.namespace, key, hash, &mut peeked, &mut seen) {
             Lookup::Hit => Ok(entry_of(env, space, &seen.header, &peeked.0)),
-            Lookup::Miss | Lookup::Abandoned => Ok(raw::undefined(env)),
+            Lookup::Miss | Lookup::Dead | Lookup::Abandoned => Ok(raw::undefined(env)),
             Lookup::Closed => Err(closed()),
         }
     })

@@ -7,6 +7,7 @@
 //! 1 flags     of the next write: see `flag`; reset to 0 by the call that used them
 //! 2 ttl ms    3 idle ms    4 version clock high    5 version clock low    6 origin high    7 origin low
 //! 8 tag bytes, at the end of the scratch bytes     9 init of an increment
+//! 10 1 after a read that found nothing in RAM when a lower tier may have it, else 0
 //! ```
 
 use crate::key::KeyBuffer;
@@ -37,6 +38,7 @@ pub mod control {
     pub const ORIGIN_LOW: usize = 7;
     pub const TAGS: usize = 8;
     pub const INIT: usize = 9;
+    pub const COLD: usize = 10;
 }
 
 /// Bits of the flags word.
@@ -161,13 +163,14 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 16] = [
+    let callbacks: [(&str, Callback); 17] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
         ("peek", crate::read::peek),
         ("group", crate::read::group),
         ("scan", crate::read::scan),
+        ("ask", crate::below::ask),
         ("set", crate::write::set),
         ("setMany", crate::write::set_many),
         ("delete", crate::write::delete),

@@ -3,14 +3,15 @@
 //! Entry, packed without padding, little-endian:
 //!
 //! ```text
-//! u16 key bytes, namespace included | u8 kind: 1 set, 2 delete, 4 clear | u8 flags | u32 file | u32 offset |
-//! u32 bytes | u64 clock | u64 expires at, ms since 1970, 0 = never | u32 namespace, big-endian | key
+//! u16 key bytes, namespace included | u8 kind: 1 set, 2 delete, 3 clear | u8 flags | u32 file | u32 offset |
+//! u32 bytes | u64 clock | u64 expires at, ms since 1970, 0 = never | u16 namespace, big-endian | key
 //! ```
 //!
 //! File, offset and bytes are the location of the change. Clears come first, the newest of each namespace; their clock
 //! is the epoch, and their key the namespace alone: they are applied before any set, whose clock says whether it is
-//! older. Then sets and deletes, sorted by the bytes of their keys. Flag 1: the expiry was set apart from the value,
-//! by a touch, and an entry of the same clock without it is older.
+//! older. Then sets and deletes, sorted by the bytes of their keys. Flag 2: the expiry was set apart from the value,
+//! by a touch, and an entry of the same clock without it is older. Flag 4: the record is pinned in RAM. Flag 1 is not
+//! used here: it marks what a drain has copied.
 
 use super::change::LoggedChange;
 use super::location::Position;
@@ -24,11 +25,13 @@ use std::ops::Range;
 
 pub const ENTRY_SET: u8 = 1;
 pub const ENTRY_DELETE: u8 = 2;
-pub const ENTRY_CLEAR: u8 = 4;
+pub const ENTRY_CLEAR: u8 = 3;
 /// Flag: the expiry was set by a touch.
-pub const ENTRY_TOUCHED: u8 = 1;
+pub const ENTRY_TOUCHED: u8 = 2;
+/// Flag: the record never leaves RAM.
+pub const ENTRY_PINNED: u8 = 4;
 pub const ENTRY_HEADER_BYTES: usize = 32;
-const NAMESPACE_BYTES: usize = 4;
+const NAMESPACE_BYTES: usize = 2;
 
 const _: () = {
     assert!(ENTRY_HEADER_BYTES == 2 + 1 + 1 + 3 * 4 + 2 * 8);
@@ -111,13 +114,14 @@ fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let header: &Header = &change.header;
     let is_touched = kind == ENTRY_SET && header.expiry_clock != header.clock;
     out.extend_from_slice(&((NAMESPACE_BYTES + change.key().len()) as u16).to_le_bytes());
-    out.extend_from_slice(&[kind, ENTRY_TOUCHED * is_touched as u8]);
+    let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
+    out.extend_from_slice(&[kind, ENTRY_TOUCHED * is_touched as u8 | ENTRY_PINNED * is_pinned as u8]);
     out.extend_from_slice(&change.location.file.to_le_bytes());
     out.extend_from_slice(&change.location.offset.to_le_bytes());
     out.extend_from_slice(&change.location.bytes.to_le_bytes());
     out.extend_from_slice(&change.clock.to_le_bytes());
     out.extend_from_slice(&header.expires_at.to_le_bytes());
-    out.extend_from_slice(&change.namespace.to_be_bytes());
+    out.extend_from_slice(&(change.namespace as u16).to_be_bytes());
     out.extend_from_slice(change.key());
 }
 

@@ -19,25 +19,60 @@ const FULL_PERCENT: u64 = 75;
 /// Keys up to this length are hashed on the stack.
 const SHORT_KEY_BYTES: usize = 128;
 
+/// What a slice of a drain has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Drained {
+    /// Stepped over, or freed when that is more; 0 when there was nothing that could be drained.
+    pub bytes: u64,
+    /// A change that has to be logged before there is more to be had here.
+    pub waits_for: Option<u64>,
+}
+
+impl Drained {
+    /// Whether draining on at once makes sense.
+    pub fn may_go_on(self) -> bool {
+        self.bytes > 0 && self.waits_for.is_none()
+    }
+}
+
+/// What became of one record.
+enum Step {
+    /// Done with; so many grains further lies the next one.
+    Over(u32),
+    /// Pinned, and nowhere else to go.
+    Stays,
+    /// Not before this change is logged.
+    Waits(u64),
+}
+
 impl Store {
-    /// Steps over up to `records` records of a log. The bytes stepped over, or freed when that is more.
-    pub(crate) fn drain_slice(&self, queue: Queue, records: usize, must_evict: bool) -> u64 {
+    /// Steps over up to `records` records of a log.
+    pub(crate) fn drain_slice(&self, queue: Queue, records: usize, must_evict: bool) -> Drained {
         let _drain = lock(&self.drains[queue as usize]);
         let log = self.log(queue);
         let ready = self.segments.ready_count();
         let mut bytes = 0;
         let mut freed = 0;
+        let mut waits_for = self.segments.retire_followed(&self.arena, self.followed());
         // One look more than records: the last record of a segment frees it now, not at the next call.
         for look in 0..=records {
             match log.front(&self.arena) {
                 Front::Drained(segment) => {
-                    self.segments.retire(&self.arena, segment);
+                    self.segments.retire_when_followed(&self.arena, segment, self.followed());
                     freed += self.arena.geometry().segment_bytes as u64;
                 }
                 Front::Record(location) if look < records => {
-                    let grains = self.drain_record(queue, location, must_evict);
-                    log.advance(grains);
-                    bytes += grains as u64 * GRAIN_BYTES as u64;
+                    match self.drain_record(queue, location, must_evict) {
+                        Step::Over(grains) => {
+                            log.advance(grains);
+                            bytes += grains as u64 * GRAIN_BYTES as u64;
+                        }
+                        Step::Stays => break,
+                        Step::Waits(change) => {
+                            waits_for = Some(change);
+                            break;
+                        }
+                    }
                 }
                 _ => break,
             }
@@ -48,19 +83,23 @@ impl Store {
         } else {
             self.drained_in_vain.fetch_add(bytes, Ordering::Relaxed);
         }
-        bytes.max(freed)
+        Drained { bytes: bytes.max(freed), waits_for }
     }
 
-    fn drain_record(&self, queue: Queue, location: Location, must_evict: bool) -> u32 {
+    fn drain_record(&self, queue: Queue, location: Location, must_evict: bool) -> Step {
         let header = read_header(&self.arena, location).expect("the owner's logs hold records");
         let grains = header.record_grains() as u32;
         let hash = self.hash_of_record(&header, location);
 
         let _shard = lock(&self.shards[shard_of(hash)]);
         if self.is_closed() {
-            return grains;
+            return Step::Over(grains);
         }
-        let Some(slot) = Index::find_location(&self.arena, hash, location) else { return grains };
+        let Some(slot) = Index::find_location(&self.arena, hash, location) else { return Step::Over(grains) };
+        // Under the lock, so that the change of a record that was published a moment ago is known.
+        if let Some(change) = self.unlogged_change(location.segment) {
+            return Step::Waits(change);
+        }
         let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
         match self.verdict(queue, &header, access, must_evict) {
             Verdict::Keep { access } => {
@@ -68,7 +107,7 @@ impl Store {
                 let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
                 if !is_kept && is_pinned && !self.is_dead(&header) {
                     // No segment for it now: it stays where it is, and the drain stops here.
-                    return 0;
+                    return Step::Stays;
                 }
                 if !is_kept {
                     self.evict(queue, &header, location, slot, hash, false);
@@ -76,7 +115,7 @@ impl Store {
             }
             Verdict::Evict { ghost } => self.evict(queue, &header, location, slot, hash, ghost),
         }
-        grains
+        Step::Over(grains)
     }
 
     fn verdict(&self, queue: Queue, header: &Header, access: u8, must_evict: bool) -> Verdict {
@@ -92,7 +131,7 @@ impl Store {
         policy.verdict(queue, access, is_full)
     }
 
-    /// Tombstones (nothing lies below that they would have to hide), cleared and expired records.
+    /// Tombstones (what they hide below has been overruled in the log by now), cleared and expired records.
     fn is_dead(&self, header: &Header) -> bool {
         header.is_tombstone()
             || header.clock <= namespaces::epoch(&self.arena, header.namespace)

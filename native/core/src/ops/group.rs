@@ -69,6 +69,7 @@ impl Store {
 
     fn commit_group(&self, requests: &[WriteRequest], records: &mut [RecordBuffer]) -> Result<()> {
         loop {
+            self.await_log(requests.len())?;
             // A group may be larger than the index: it grows before, or chains would get too long.
             self.grow_index(requests.len() as u64, u32::MAX);
             while lock(&self.index.chunks).free_count() < chunks_for(requests.len()) {
@@ -155,7 +156,7 @@ impl Store {
             self.publish_at(hash, slot, current, 1, *place, &record.header(), false);
         }
         group.store(before + 2, Ordering::Release);
-        self.feed.push(&self.arena, Change::Set, places);
+        self.announce(Change::Set, places);
     }
 
     fn slot_for_group(&self, hash: u64) -> Slot {

@@ -9,6 +9,8 @@ mod compact;
 #[cfg(not(loom))]
 mod drain;
 mod group;
+#[cfg(not(loom))]
+mod promote;
 pub mod read;
 #[cfg(not(loom))]
 mod room;

@@ -86,6 +86,9 @@ impl Destination for Peeked {
 pub enum Lookup {
     /// The header is in [`Seen`].
     Hit,
+    /// The key's newest record is here, and it is deleted, expired or cleared: there is nothing in any tier.
+    Dead,
+    /// No record of the key is in RAM.
     Miss,
     /// There is no open owner behind this arena.
     Closed,
@@ -202,7 +205,7 @@ impl Reader<'_> {
                 }
                 Some(Some(Lookup::Hit))
             }
-            Examined::Dead => Some(Some(Lookup::Miss)),
+            Examined::Dead => Some(Some(Lookup::Dead)),
             Examined::Other => None,
             Examined::Changed => Some(None),
         }

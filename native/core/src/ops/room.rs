@@ -1,5 +1,6 @@
 //! Making room: memory for the index and for segments, within the budget.
 
+use super::drain::Drained;
 use crate::error::{Code, Result, StoreError};
 use crate::evict::Queue;
 use crate::layout::{superblock, Geometry, BUCKET_SLOTS, CHUNK_SLOTS, SHARDS};
@@ -79,6 +80,7 @@ impl Store {
             + self.feed.heap_bytes()
             + self.segments.heap_bytes()
             + self.runs.heap_bytes()
+            + self.below().map_or(0, |below| below.heap_bytes())
     }
 
     /// Sets what is left of the budget for segments, and the policy's capacity.
@@ -187,8 +189,12 @@ impl Store {
                 continue;
             }
             // Once round the logs without enough room: a segment now and then is not what this caller needs.
-            let bytes = self.drain_next(SLICE_RECORDS, drained_bytes > log_bytes);
+            let Drained { bytes, waits_for } = self.drain_next(SLICE_RECORDS, drained_bytes > log_bytes);
             drained_bytes += bytes;
+            // Going on would only evict more than is needed.
+            if self.wait_for_log(waits_for)? {
+                continue;
+            }
             let is_stuck = bytes == 0 || drained_bytes > DRAIN_ROUNDS_MAX * log_bytes + (1 << 20);
             if is_stuck && self.segments.ready_count() < wanted {
                 return Err(self.full(wanted));
@@ -201,8 +207,11 @@ impl Store {
         if self.segments.grow(&self.arena) == Growth::Grown {
             return Ok(());
         }
-        let bytes = self.drain_next(1, *drained_bytes > log_bytes);
+        let Drained { bytes, waits_for } = self.drain_next(1, *drained_bytes > log_bytes);
         *drained_bytes += bytes;
+        if self.wait_for_log(waits_for)? {
+            return Ok(());
+        }
         if bytes == 0 || *drained_bytes > DRAIN_ROUNDS_MAX * log_bytes + (1 << 20) {
             return Err(self.full(1));
         }
@@ -226,14 +235,21 @@ impl Store {
             return;
         }
         while self.payload_bytes() + bytes > self.budget_bytes() {
-            if self.drain_next(1, false) == 0 {
+            if self.drain_next(1, false).bytes == 0 {
                 return;
             }
         }
     }
 
-    /// Drains records of the log the policy names. The bytes stepped over or freed; 0 when both logs are empty.
-    fn drain_next(&self, records: usize, must_evict: bool) -> u64 {
+    /// Waits for a change to be logged; whether there was one to wait for.
+    fn wait_for_log(&self, change: Option<u64>) -> Result<bool> {
+        let (Some(change), Some(below)) = (change, self.below()) else { return Ok(false) };
+        below.progress.wait_logged(change)?;
+        Ok(true)
+    }
+
+    /// Drains records of the log the policy names, of the other one when there is nothing to drain in it.
+    fn drain_next(&self, records: usize, must_evict: bool) -> Drained {
         let first = self.policy().next_to_drain(self.charge(Queue::Small), self.charge(Queue::Main));
         let second = if first == Queue::Small { Queue::Main } else { Queue::Small };
         // Once round the logs without a segment to show for it: what is live must leave, whatever the policy thinks.
@@ -241,12 +257,16 @@ impl Store {
         let must_evict = must_evict
             || self.counting == Counting::Payload
             || self.drained_in_vain.load(Ordering::Relaxed) > log_bytes;
-        let bytes = match self.drain_slice(first, records, must_evict) {
-            0 => self.drain_slice(second, records, must_evict),
-            bytes => bytes,
-        };
+        let mut drained = self.drain_slice(first, records, must_evict);
+        if drained.bytes == 0 {
+            let other = self.drain_slice(second, records, must_evict);
+            drained = Drained { bytes: other.bytes, waits_for: drained.waits_for.or(other.waits_for) };
+        }
+        if let (Some(change), Some(below)) = (drained.waits_for, self.below()) {
+            below.progress.hurry(change);
+        }
         self.spill.flush(false);
-        bytes
+        drained
     }
 
     /// One round of the background thread: memory ahead of the index and of the appenders, drained segments kept
@@ -267,12 +287,12 @@ impl Store {
                 return true;
             }
             if self.segments.available() < READY_LOW {
-                return self.compact_runs() || self.drain_next(SLICE_RECORDS, false) > 0;
+                return self.compact_runs() || self.drain_next(SLICE_RECORDS, false).may_go_on();
             }
         }
         // A smaller budget: what is over it is drained now, and its memory given back by the caller.
         if self.segments.is_over_limit() && self.segments.ready_count() <= SURPLUS_MAX {
-            return self.compact_runs() || self.drain_next(SLICE_RECORDS, false) > 0;
+            return self.compact_runs() || self.drain_next(SLICE_RECORDS, false).may_go_on();
         }
         self.arena.superblock(superblock::BUDGET_BYTES).store(self.budget_bytes(), Ordering::Relaxed);
         false

@@ -34,7 +34,7 @@ impl Store {
         check_key(key)?;
         let hash = self.hasher.hash(namespace, key);
         let mut body = Vec::new();
-        let written = self.commit(namespace, key, hash, buffer, |current, buffer| {
+        let written = self.commit(namespace, key, hash, true, buffer, |current, buffer| {
             let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
             body.resize(header.inline_bytes() + header.tags_bytes as usize, 0);
             let first = self.arena.record_byte(*location).expect("inside its segment");
@@ -80,7 +80,7 @@ impl Store {
         let hash = self.hasher.hash(namespace, key);
         let mut answer = Number::Absent;
         let mut tags = Vec::new();
-        self.commit(namespace, key, hash, buffer, |current, buffer| {
+        self.commit(namespace, key, hash, true, buffer, |current, buffer| {
             let (old, kept) = match (current, init) {
                 (None, None) => {
                     answer = Number::Absent;
@@ -114,6 +114,7 @@ impl Store {
     /// Removes every entry of a namespace at once: what is older than its new epoch is dead. That covers what is being
     /// promoted too: it keeps its clock word, so it is dead on arrival, and no token needs a bump.
     pub fn clear(&self, namespace: u32) -> Result<()> {
+        self.await_log(1)?;
         // Every writer is between two writes, so the counts can start again from nothing.
         let _shards: Vec<_> = self.shards.iter().map(lock).collect();
         self.ensure_open()?;

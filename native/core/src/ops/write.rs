@@ -76,7 +76,8 @@ impl Store {
         let hash = self.hasher.hash(request.namespace, request.key);
         let conditions = request.conditions;
         let origin = self.origin();
-        let written = self.commit(request.namespace, request.key, hash, buffer, |current, _| {
+        let needs_truth = conditions != Conditions::default();
+        let written = self.commit(request.namespace, request.key, hash, needs_truth, buffer, |current, _| {
             let holds = match current {
                 None => conditions.if_version.is_none() && !conditions.if_present,
                 Some(current) => {
@@ -110,7 +111,7 @@ impl Store {
         buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
         let hash = self.hasher.hash(namespace, key);
         let origin = self.origin();
-        let written = self.commit(namespace, key, hash, buffer, |current, _| {
+        let written = self.commit(namespace, key, hash, true, buffer, |current, _| {
             let holds = current.is_some_and(|current| {
                 let version = Version { clock: current.header.clock, origin };
                 if_version.is_none_or(|wanted| wanted == version)
@@ -139,22 +140,9 @@ impl Store {
         request: &WriteRequest,
         buffer: &mut RecordBuffer,
     ) -> Result<Vec<crate::segment::Extent>> {
-        let is_run = request.value.len() > self.inline_bytes_max();
-        let mut extents = Vec::new();
-        let mut extent_bytes = Vec::new();
-        if is_run {
-            let hash = self.hasher.hash(request.namespace, request.key);
-            let log_bytes = self.small.bytes() + self.main.bytes();
-            let mut drained_bytes = 0;
-            loop {
-                if let Some(found) = self.runs.store(&self.arena, &self.segments, request.value, hash, true) {
-                    extents = found;
-                    break;
-                }
-                self.make_room_for_run(&mut drained_bytes, log_bytes)?;
-            }
-            extent_bytes = extents.iter().flat_map(|extent| extent.bits().to_le_bytes()).collect();
-        }
+        let hash = self.hasher.hash(request.namespace, request.key);
+        let (extents, extent_bytes) = self.store_run(request.value, hash)?;
+        let is_run = !extents.is_empty();
         // With both, the entry slides, and ends at its ttl at the latest.
         let lifetime = match (request.idle_ms, request.ttl_ms) {
             (0, ttl_ms) => ttl_ms,
@@ -180,6 +168,26 @@ impl Store {
         Ok(extents)
     }
 
+    /// Writes a large value to runs: its extents, and their bytes for the record. Nothing for a small one.
+    pub(crate) fn store_run(
+        &self,
+        value: &[u8],
+        hash: u64,
+    ) -> Result<(Vec<crate::segment::Extent>, Vec<u8>)> {
+        if value.len() <= self.inline_bytes_max() {
+            return Ok(Default::default());
+        }
+        let log_bytes = self.small.bytes() + self.main.bytes();
+        let mut drained_bytes = 0;
+        loop {
+            if let Some(extents) = self.runs.store(&self.arena, &self.segments, value, hash, true) {
+                let bytes = extents.iter().flat_map(|extent| extent.bits().to_le_bytes()).collect();
+                return Ok((extents, bytes));
+            }
+            self.make_room_for_run(&mut drained_bytes, log_bytes)?;
+        }
+    }
+
     pub(crate) fn check_request(&self, request: &WriteRequest) -> Result<()> {
         check_key(request.key)?;
         let limit = self.value_bytes_max();
@@ -200,21 +208,27 @@ impl Store {
     }
 
     /// One change of one key. `decide` sees the live record and builds what replaces it, or refuses; it may be called
-    /// more than once. The clock word of what was written, or `None` when refused.
+    /// more than once. The clock word of what was written, or `None` when refused. `needs_truth`: the decision depends
+    /// on what there is, in whatever tier; `Code::Cold` when RAM does not know.
     pub(crate) fn commit(
         &self,
         namespace: u32,
         key: &[u8],
         hash: u64,
+        needs_truth: bool,
         buffer: &mut RecordBuffer,
         mut decide: impl FnMut(Option<&Current>, &mut RecordBuffer) -> Decision,
     ) -> Result<Option<u64>> {
         let mut is_ghost = None;
         loop {
+            self.await_log(1)?;
             let lack = {
                 let _shard = lock(&self.shards[shard_of(hash)]);
                 self.ensure_open()?;
                 let current = self.find(namespace, key, hash);
+                if needs_truth && current.is_none() && self.may_be_below(hash) {
+                    return Err(StoreError::new(Code::Cold, "the key may lie in a lower tier"));
+                }
                 let live = current.filter(|current| self.is_live(&current.header));
                 let Decision::Write { change, keeps_clock, keeps_run } = decide(live.as_ref(), buffer) else {
                     return Ok(None);
@@ -228,7 +242,7 @@ impl Store {
                 let is_ghost = current.is_none() && *is_ghost.get_or_insert_with(|| self.ghost.take(hash));
                 match self.publish(hash, current, live.is_some(), is_ghost, keeps_run, buffer) {
                     Ok(location) => {
-                        self.feed.push(&self.arena, change, &[location]);
+                        self.announce(change, &[location]);
                         let clock = buffer.header().clock;
                         drop(_shard);
                         self.pace();

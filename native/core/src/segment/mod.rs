@@ -16,7 +16,7 @@ pub use runs::{copy_run, Extent, Runs};
 
 use crate::arena::Arena;
 use crate::layout::WORD_BYTES;
-use crate::sync::{fence, lock, Mutex, Ordering};
+use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering};
 
 /// What a segment holds, as written in the segment table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,10 @@ pub struct Segments {
     /// LOCK: segments.
     pool: Mutex<Pool>,
     kinds: Vec<crate::sync::AtomicU8>,
+    /// For each segment, the sequence of the last change whose record lies in it.
+    last_changes: Vec<AtomicU64>,
+    /// LOCK: emptied. Segments with nothing left in them that a change not logged yet may still name.
+    emptied: Mutex<Vec<u32>>,
     total: usize,
 }
 
@@ -56,7 +60,8 @@ impl Segments {
     pub fn new(total: usize, limit: usize) -> Segments {
         let pool = Pool { ready: Vec::new(), unallocated: Vec::new(), fresh: 0, in_use: 0, limit };
         let kinds = (0..total).map(|_| crate::sync::AtomicU8::new(0)).collect();
-        Segments { pool: Mutex::new(pool), kinds, total }
+        let last_changes = (0..total).map(|_| AtomicU64::new(0)).collect();
+        Segments { pool: Mutex::new(pool), kinds, last_changes, emptied: Mutex::new(Vec::new()), total }
     }
 
     /// Takes a ready segment. `None` when there is none, or only those that drains need.
@@ -85,6 +90,37 @@ impl Segments {
         let mut pool = lock(&self.pool);
         pool.in_use -= 1;
         pool.ready.push(segment);
+    }
+
+    /// Notes that the record of a change lies in a segment. Under the shard lock of its key.
+    #[inline]
+    pub fn note_change(&self, segment: u32, sequence: u64) {
+        self.last_changes[segment as usize].fetch_max(sequence, Ordering::Relaxed);
+    }
+
+    /// The last change whose record lies in a segment. Exact under the shard lock of that change's key.
+    pub fn last_change(&self, segment: u32) -> u64 {
+        self.last_changes[segment as usize].load(Ordering::Relaxed)
+    }
+
+    /// Retires an empty segment as soon as the follower that must not miss anything, which is at `followed`, needs
+    /// none of its records.
+    pub fn retire_when_followed(&self, arena: &Arena, segment: u32, followed: u64) {
+        lock(&self.emptied).push(segment);
+        self.retire_followed(arena, followed);
+    }
+
+    /// Retires what waits for the follower no more. The first sequence that the others wait for.
+    pub fn retire_followed(&self, arena: &Arena, followed: u64) -> Option<u64> {
+        let mut emptied = lock(&self.emptied);
+        emptied.retain(|segment| {
+            let is_needed = self.last_change(*segment) > followed;
+            if !is_needed {
+                self.retire(arena, *segment);
+            }
+            is_needed
+        });
+        emptied.iter().map(|segment| self.last_change(*segment)).min()
     }
 
     pub fn kind(&self, segment: u32) -> Kind {
@@ -174,7 +210,8 @@ impl Segments {
 
     pub fn heap_bytes(&self) -> usize {
         let pool = lock(&self.pool);
-        self.kinds.len() + (pool.ready.capacity() + pool.unallocated.capacity()) * 4
+        self.kinds.len() * (1 + size_of::<AtomicU64>())
+            + (pool.ready.capacity() + pool.unallocated.capacity()) * 4
     }
 }
 

@@ -31,11 +31,11 @@ fn unpack(mut bytes: &[u8]) -> Vec<(Key, Entry)> {
         let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
         let key_bytes = u16::from_le_bytes([bytes[0], bytes[1]]) as usize;
         let (entry, rest) = bytes.split_at(ENTRY_HEADER_BYTES + key_bytes);
-        let namespace = u32::from_be_bytes(entry[32..36].try_into().expect("four bytes"));
+        let namespace = u16::from_be_bytes(entry[32..34].try_into().expect("two bytes")) as u32;
         let location = LogLocation { file: u32_at(4), offset: u32_at(8), bytes: u32_at(12) };
         let unpacked =
             Entry { kind: entry[2], flags: entry[3], location, clock: u64_at(16), expires_at: u64_at(24) };
-        entries.push(((namespace, entry[36..].to_vec()), unpacked));
+        entries.push(((namespace, entry[34..].to_vec()), unpacked));
         bytes = rest;
     }
     entries

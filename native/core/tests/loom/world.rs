@@ -223,7 +223,7 @@ impl World {
         let mut copied = Copied::default();
         match reader.read(0, &[key], hash(key), &mut copied, &mut Seen::default()) {
             Lookup::Hit => Some(copied.value),
-            Lookup::Miss => None,
+            Lookup::Miss | Lookup::Dead => None,
             other => panic!("{VIOLATION}unexpected answer {other:?}"),
         }
     }

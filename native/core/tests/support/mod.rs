@@ -55,7 +55,7 @@ impl TestStore {
         let hash = self.store().hasher().hash(namespace, key);
         match self.store().reader().read(namespace, key, hash, &mut copied, &mut Seen::default()) {
             Lookup::Hit => Some(copied.value),
-            Lookup::Miss => None,
+            Lookup::Miss | Lookup::Dead => None,
             other => panic!("unexpected answer {other:?}"),
         }
     }

@@ -247,7 +247,7 @@ impl Checker {
         self.tally.reads += 1;
         match lookup {
             Lookup::Hit => {}
-            Lookup::Miss if key < LOOSE_KEYS => return,
+            Lookup::Miss | Lookup::Dead if key < LOOSE_KEYS => return,
             other => {
                 return self
                     .violation(format!("key {key}, always there, is a {other:?}, newest {acknowledged}"))

@@ -1,0 +1,61 @@
+//! Checkpoints: what the log's own index knows goes to the index below, in one sorted batch.
+
+use super::Below;
+use crate::error::Result;
+use crate::log::{Checkpoint, Position};
+use crate::store::Store;
+use crate::sync::lock;
+
+/// Log written since the last checkpoint that calls for the next: what a start after a crash has to read again.
+const LOG_BYTES_MOST: u64 = 64 << 20;
+/// The log's own index may take one in this many bytes of the budget.
+const TAIL_SHARE: usize = 16;
+
+impl Below {
+    /// Whether there is enough for a checkpoint to be worth its while.
+    fn is_checkpoint_due(&self, budget_bytes: u64) -> bool {
+        let appended = self.log.totals().bytes_appended;
+        let since = appended.saturating_sub(*lock(&self.appended_before));
+        since >= LOG_BYTES_MOST || self.tail.heap_bytes() > budget_bytes as usize / TAIL_SHARE
+    }
+}
+
+impl Store {
+    /// Sets aside what has been logged since the last checkpoint, durable in the log, and gives it as entries for the
+    /// index below; [`Store::end_checkpoint`] must follow. `None` when it is not time (`is_forced`: when there is nothing).
+    pub fn begin_checkpoint(&self, is_forced: bool) -> Result<Option<Checkpoint>> {
+        let Some(below) = self.below() else { return Ok(None) };
+        if !is_forced && !below.is_checkpoint_due(self.budget_bytes()) {
+            return Ok(None);
+        }
+        let frozen = {
+            // Between two batches, so that what lies before the end is in the index.
+            let _appending = lock(&below.appending);
+            *lock(&below.appended_before) = below.log.totals().bytes_appended;
+            below.tail.freeze(below.log.position())
+        };
+        if frozen.is_none_or(|(begin, end)| begin == end) {
+            below.tail.thaw(true);
+            return Ok(None);
+        }
+        // The index must not point to what a power cut can take away.
+        if let Err(error) = below.log.sync() {
+            below.tail.thaw(false);
+            return Err(error);
+        }
+        Ok(Checkpoint::of(&below.log, &below.tail))
+    }
+
+    /// Ends a checkpoint: the index below has it, durably, or has not got it at all.
+    pub fn end_checkpoint(&self, is_committed: bool) {
+        if let Some(below) = self.below() {
+            below.tail.thaw(is_committed);
+            self.update_limit();
+        }
+    }
+
+    /// The end of the log, for the index below to note.
+    pub fn log_position(&self) -> Option<Position> {
+        Some(self.below()?.log.position())
+    }
+}

@@ -1,0 +1,107 @@
+//! The thread of the log: follows the feed, writes what it reads, syncs within the interval.
+
+use super::Below;
+use crate::error::{Code, Result, StoreError};
+use crate::feed::FeedRead;
+use crate::layout::superblock;
+use crate::log::changes_in;
+use crate::store::Store;
+use crate::sync::{lock, Ordering};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long changes gather when nobody waits for them: what is overwritten meanwhile is one write less.
+const GATHER: Duration = Duration::from_millis(10);
+/// Bytes of one batch, unless a single change or group is larger.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Starts the thread that follows the feed of a store from `next` on.
+pub(super) fn start(store: Arc<Store>, next: u64) -> JoinHandle<()> {
+    let body = move || {
+        let below = store.below().expect("set before the thread is started");
+        let mut follower = Follower { store: &store, below, next, synced: Instant::now() };
+        while follower.round() {}
+        below.progress.end();
+        below.answer_durable();
+    };
+    thread::Builder::new().name("ramcache log".into()).spawn(body).expect("a thread can be started")
+}
+
+struct Follower<'a> {
+    store: &'a Store,
+    below: &'a Below,
+    /// Sequence of the next change to log.
+    next: u64,
+    synced: Instant,
+}
+
+impl Follower<'_> {
+    /// False when everything is logged and synced and nothing more will come, or nothing more can be logged.
+    fn round(&mut self) -> bool {
+        let progress = &self.below.progress;
+        let orders = progress.await_orders(GATHER);
+        if let Err(failure) = self.follow() {
+            let is_passing = failure.code == Code::Full;
+            progress.set_failure(Some(failure));
+            self.below.answer_durable();
+            if is_passing && !orders.is_closing {
+                // Somebody may make room; until then nobody is let in.
+                thread::sleep(GATHER);
+                return true;
+            }
+            return !orders.is_closing && is_passing;
+        }
+        let is_due = self.synced.elapsed() >= self.below.sync_interval;
+        let has_unsynced = progress.durable() < progress.logged();
+        if has_unsynced && (orders.wants_sync || orders.is_closing || is_due) {
+            let logged = progress.logged();
+            if let Err(failure) = self.below.log.sync() {
+                progress.set_failure(Some(failure));
+                self.below.answer_durable();
+                return false;
+            }
+            self.synced = Instant::now();
+            progress.advance_durable(logged);
+            self.below.answer_durable();
+        }
+        !(orders.is_closing && progress.durable() >= self.store.sequence())
+    }
+
+    /// Logs what the feed has.
+    fn follow(&mut self) -> Result<()> {
+        loop {
+            match self.store.read_feed(self.next, BATCH_BYTES) {
+                FeedRead::Batch { first, next, bytes } if next > first => {
+                    self.log(first, next, &bytes)?;
+                    self.next = next;
+                    if self.below.progress.failure().is_some() {
+                        self.below.progress.set_failure(None);
+                    }
+                    self.below.progress.advance_logged(next - 1);
+                }
+                FeedRead::Batch { .. } => return Ok(()),
+                // Writers wait for the log before they overrun the feed, and segments before they are used again.
+                FeedRead::Behind { head } => {
+                    let message = format!("the log lost the feed between {} and {head}", self.next);
+                    return Err(StoreError::new(Code::Poisoned, message));
+                }
+            }
+        }
+    }
+
+    fn log(&self, first: u64, next: u64, bytes: &[u8]) -> Result<()> {
+        let arena_id = self.store.arena.superblock(superblock::ARENA_ID).load(Ordering::Relaxed);
+        let _appending = lock(&self.below.appending);
+        let at = self.below.log.append(arena_id, first, next, bytes)?;
+        let mut newest = 0;
+        for change in changes_in(bytes, at) {
+            let change = change.map_err(|what| StoreError::new(Code::Corrupt, what))?;
+            newest = newest.max(change.clock);
+            self.below.note(self.store, &change);
+        }
+        let word = self.store.arena.superblock(superblock::LOGGED_CLOCK);
+        word.store(newest.max(word.load(Ordering::Relaxed)), Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! What lies below RAM, as the store sees it: the value log that follows the feed, its index of what the index below
+//! does not have yet, and the readers of whatever is down there.
+//!
+//! Two rules keep a record from being nowhere: a change is logged before its record may leave RAM, and a segment is
+//! used again only when the log needs none of its records.
+
+mod checkpoint;
+mod follow;
+mod misses;
+mod names;
+mod progress;
+mod serve;
+mod start;
+
+pub use misses::{Answer, Bell, Miss, Misses, Purpose};
+pub use progress::{Orders, Progress};
+pub use start::{BelowOptions, Started};
+
+use crate::error::Result;
+use crate::feed::Change;
+use crate::layout::superblock;
+use crate::layout::Location;
+use crate::log::{LogLocation, LoggedChange, Position, Recovery, TailIndex, ValueLog};
+use crate::namespaces;
+use crate::record::FLAG_PINNED;
+use crate::store::Store;
+use crate::sync::{lock, AtomicU64, Mutex, Ordering};
+use serve::Touches;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Numbers for `stats`.
+#[derive(Default)]
+pub struct BelowCounts {
+    /// Reads and resolutions that found something.
+    pub hits: AtomicU64,
+    pub promoted: AtomicU64,
+}
+
+/// What a store with tiers below it needs to know of them.
+pub struct Below {
+    pub progress: Progress,
+    pub misses: Misses,
+    pub counts: BelowCounts,
+    pub(crate) log: ValueLog,
+    pub(crate) tail: TailIndex,
+    /// LOCK: log batch. Held from the append of a batch until the log's index has it.
+    appending: Mutex<()>,
+    /// Bytes appended when the last checkpoint began.
+    appended_before: Mutex<u64>,
+    dir: PathBuf,
+    /// How many names of namespaces are on disk.
+    saved_names: AtomicU64,
+    sync_interval: Duration,
+    touches: Touches,
+    /// LOCK: durable waits. Questions to be answered when a sequence is durable.
+    durable_waits: Mutex<Vec<(u64, u64)>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Below {
+    fn new(log: ValueLog, options: &BelowOptions, store: &Store) -> Below {
+        let seed = store.arena.superblock(superblock::HASH_SEED).load(Ordering::Relaxed);
+        let slots = (store.budget_bytes() as usize / (64 << 10)).next_power_of_two().clamp(64, 64 << 10);
+        Below {
+            progress: Progress::default(),
+            misses: Misses::default(),
+            counts: BelowCounts::default(),
+            log,
+            tail: TailIndex::new(seed, options.from),
+            appending: Mutex::new(()),
+            appended_before: Mutex::new(0),
+            dir: options.dir.clone(),
+            saved_names: AtomicU64::new(namespaces::count(&store.arena) as u64),
+            sync_interval: options.sync_interval,
+            touches: Touches::new(slots),
+            durable_waits: Mutex::new(Vec::new()),
+            thread: Mutex::new(None),
+        }
+    }
+
+    /// Takes what the log has from a position on; with it the keys of pinned records, by namespace.
+    fn recover(&self, store: &Store, from: Position) -> Result<(Recovery, Vec<(u32, Vec<u8>)>)> {
+        let mut newest = 0;
+        let mut pinned = Vec::new();
+        let recovery = self.log.recover(from, |_, change| {
+            newest = newest.max(change.clock);
+            if change.change == Change::Clear {
+                store.raise_epoch(change.namespace, change.clock);
+            }
+            if change.header.flags & FLAG_PINNED != 0 {
+                pinned.push((change.namespace, change.key().to_vec()));
+            }
+            self.note(store, change);
+        })?;
+        store.clock_word().fetch_max(newest, Ordering::Relaxed);
+        Ok((recovery, pinned))
+    }
+
+    /// Enters a logged change into the index of the log, and its key into the filter, before anybody may rely on it.
+    fn note(&self, store: &Store, change: &LoggedChange) {
+        if change.change == Change::Clear || change.is_value_gone() {
+            return;
+        }
+        if change.change != Change::Delete {
+            store.filter.add(&store.arena, store.hasher.hash(change.namespace, change.key()));
+        }
+        self.tail.insert(change);
+    }
+
+    /// Where the log has a key; `Some(None)` when the newest it has is a delete, `None` when the index below must say.
+    fn find_in_tail(&self, miss: &Miss) -> Option<Option<LogLocation>> {
+        let entry = self.tail.find(self.tail.key(miss.namespace, &miss.key))?;
+        Some((!entry.is_deleted).then_some(entry.location))
+    }
+
+    fn is_second_touch(&self, hash: u64, now_ms: u64) -> bool {
+        self.touches.touch(hash, now_ms)
+    }
+
+    /// Asks to be told when every change up to a sequence is durable. `None` when that is so already.
+    pub fn await_durable(&self, asker: u32, sequence: u64) -> Option<u64> {
+        if self.progress.durable() >= sequence {
+            return None;
+        }
+        let id = self.misses.reserve(asker);
+        lock(&self.durable_waits).push((sequence, id));
+        self.progress.want_durable(sequence);
+        // The log may have got there, or have failed, before it could see that somebody waits.
+        self.answer_durable();
+        Some(id)
+    }
+
+    /// Answers those who wait for what is durable by now, and all when the log has failed.
+    fn answer_durable(&self) {
+        let durable = self.progress.durable();
+        let failure = self.progress.failure();
+        let mut answers = Vec::new();
+        lock(&self.durable_waits).retain(|(sequence, id)| {
+            let answer = match &failure {
+                _ if *sequence <= durable => Answer::Durable,
+                Some(failure) => Answer::Failed(failure.clone()),
+                None => return true,
+            };
+            answers.push((*id, answer));
+            false
+        });
+        self.misses.answer(answers);
+    }
+
+    /// Before a new one is used: records name their namespace by its number. Under the lock of namespaces.
+    pub(crate) fn save_names(&self, store: &Store) -> Result<()> {
+        let count = namespaces::count(&store.arena) as u64;
+        if count > self.saved_names.load(Ordering::Relaxed) {
+            names::save(&self.dir, &store.names())?;
+            self.saved_names.store(count, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.tail.heap_bytes() + self.touches.heap_bytes()
+    }
+}
+
+impl Store {
+    pub fn below(&self) -> Option<&Below> {
+        self.below.get()
+    }
+
+    /// Whether a key that RAM does not have may lie in a lower tier.
+    #[inline]
+    pub(crate) fn may_be_below(&self, hash: u64) -> bool {
+        self.below.get().is_some() && self.arena.may_be_below(hash)
+    }
+
+    /// Lets the log catch up before `changes` more could make the feed overrun it. Called without locks.
+    pub(crate) fn await_log(&self, changes: usize) -> Result<()> {
+        let Some(below) = self.below.get() else { return Ok(()) };
+        if let Some(failure) = below.progress.failure() {
+            return Err(failure);
+        }
+        // Half of the ring: as many more may be on their way in other threads.
+        let allowed = (self.feed.capacity() / 2).saturating_sub(changes).max(1) as u64;
+        let head = self.feed.sequence();
+        if head.saturating_sub(below.progress.logged()) <= allowed {
+            return Ok(());
+        }
+        below.progress.wait_logged(head - allowed)
+    }
+
+    /// Tells the feed of changes, under the shard locks of their keys.
+    pub(crate) fn announce(&self, change: Change, locations: &[Location]) {
+        let last = self.feed.push(&self.arena, change, locations);
+        if self.below.get().is_some() {
+            for location in locations {
+                self.segments.note_change(location.segment, last);
+            }
+        }
+    }
+
+    /// The first change a drain has to wait for before it may go on in a segment; `None` when all are logged.
+    pub(crate) fn unlogged_change(&self, segment: u32) -> Option<u64> {
+        let below = self.below.get()?;
+        let last = self.segments.last_change(segment);
+        (last > below.progress.logged()).then_some(last)
+    }
+
+    /// Sequence up to which nobody needs the records of changes any more.
+    pub(crate) fn followed(&self) -> u64 {
+        self.below.get().map_or(u64::MAX, |below| below.progress.logged())
+    }
+}

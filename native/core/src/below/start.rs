@@ -1,0 +1,132 @@
+//! Beginning and ending: the log is recovered and followed from then on; at the end it takes what is left.
+
+use super::{follow, names, Below};
+use crate::error::{Code, Result, StoreError};
+use crate::layout::{superblock, NAMESPACE_EPOCH};
+use crate::log::{store_id_of, LogOptions, Position, Recovery, ValueLog, FILE_BYTES};
+use crate::namespaces;
+use crate::open::{random, OwnedStore};
+use crate::store::Store;
+use crate::sync::{lock, Ordering};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where and how a store keeps what leaves RAM.
+#[derive(Clone, Debug)]
+pub struct BelowOptions {
+    /// Directory of the log and the names; created when missing.
+    pub dir: PathBuf,
+    /// Where the committed index ends: the log is recovered from there.
+    pub from: Position,
+    /// Epochs that the index knows, by namespace.
+    pub epochs: Vec<(u32, u64)>,
+    /// Changes are durable this much later at the latest.
+    pub sync_interval: Duration,
+    pub file_bytes: u32,
+    pub reserve_bytes: u64,
+}
+
+impl BelowOptions {
+    pub fn new(dir: &Path) -> BelowOptions {
+        BelowOptions {
+            dir: dir.to_owned(),
+            from: Position::START,
+            epochs: Vec::new(),
+            sync_interval: Duration::from_secs(1),
+            file_bytes: FILE_BYTES,
+            reserve_bytes: 2 * FILE_BYTES as u64,
+        }
+    }
+}
+
+/// What was there already.
+#[derive(Debug)]
+pub struct Started {
+    pub recovery: Recovery,
+    /// Namespaces and keys of pinned records that the log has and the index may not.
+    pub pinned: Vec<(u32, Vec<u8>)>,
+}
+
+impl OwnedStore {
+    /// Gives a store that nobody has used yet its tiers below RAM. What the log says that the index does not know comes
+    /// back into the log's own index; the values stay where they are.
+    pub fn start_below(&self, options: &BelowOptions) -> Result<Started> {
+        let store = self.shared();
+        std::fs::create_dir_all(&options.dir).map_err(|error| {
+            StoreError::new(Code::Unavailable, format!("cannot make {}: {error}", options.dir.display()))
+        })?;
+        store.restore_names(&options.dir)?;
+        let log_dir = options.dir.join("log");
+        std::fs::create_dir_all(&log_dir).map_err(|error| {
+            StoreError::new(Code::Unavailable, format!("cannot make {}: {error}", log_dir.display()))
+        })?;
+        let store_id = match store_id_of(&log_dir)? {
+            Some(id) => id,
+            None => random()?,
+        };
+        let log_options =
+            LogOptions { store_id, file_bytes: options.file_bytes, reserve_bytes: options.reserve_bytes };
+        let below = Below::new(ValueLog::open(&log_dir, log_options)?, options, &store);
+        for (namespace, epoch) in &options.epochs {
+            store.raise_epoch(*namespace, *epoch);
+        }
+        let (recovery, pinned) = below.recover(&store, options.from)?;
+        // Versions are compared over restarts, so they keep their origin and go on growing.
+        store.arena().superblock(superblock::ORIGIN).store(store_id, Ordering::Relaxed);
+        if store.below.set(below).is_err() {
+            return Err(StoreError::new(Code::Config, "this store has its tiers already"));
+        }
+        store.update_limit();
+        let thread = follow::start(store.clone(), store.sequence() + 1);
+        *lock(&store.below().expect("set above").thread) = Some(thread);
+        Ok(Started { recovery, pinned })
+    }
+}
+
+impl Store {
+    /// Names of earlier runs get the numbers they had.
+    fn restore_names(&self, dir: &Path) -> Result<()> {
+        let _namespaces = lock(&self.namespaces);
+        let known = names::load(dir)?;
+        for (number, name) in known.iter().enumerate() {
+            let found = namespaces::find_or_add(&self.arena, name)?;
+            if found as usize != number {
+                let message = format!("namespace {name:?} is number {found} in RAM and {number} on disk");
+                return Err(StoreError::new(Code::Corrupt, message));
+            }
+        }
+        if self.names().len() > known.len() {
+            names::save(dir, &self.names())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        (0..namespaces::count(&self.arena)).map(|id| namespaces::name(&self.arena, id)).collect()
+    }
+
+    /// An epoch from below: what was cleared once stays cleared.
+    pub(super) fn raise_epoch(&self, namespace: u32, epoch: u64) {
+        if namespace < namespaces::count(&self.arena) {
+            // SYNC epoch.
+            self.arena.namespace_word(namespace, NAMESPACE_EPOCH).fetch_max(epoch, Ordering::Release);
+        }
+        self.clock_word().fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// Ends the log: writers are refused from now on, what they have written is logged and synced. Returns what the log
+    /// failed with, if it did.
+    pub fn stop_below(&self) -> Result<()> {
+        let Some(below) = self.below() else { return Ok(()) };
+        self.refuse_writes();
+        below.misses.close();
+        below.progress.begin_closing();
+        if let Some(thread) = lock(&below.thread).take() {
+            let _ = thread.join();
+        }
+        match below.progress.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The tiers below RAM: questions out, answers in, the log, checkpoints of its index.
+
+use crate::cold::{coded, owner, Handle, Result};
+use crate::raw::{self, Value};
+use crate::space::{space_of, Target};
+use napi::bindgen_prelude::*;
+use napi::sys;
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi_derive::napi;
+use ramcache_core::below::{Answer, BelowOptions, Purpose, Started};
+use ramcache_core::clock;
+use ramcache_core::error::{Code, StoreError};
+use ramcache_core::log::{LogLocation, Position};
+use ramcache_core::ops::read::{Lookup, Nothing, Seen};
+use ramcache_core::record::Header;
+use std::path::Path;
+use std::time::Duration;
+
+fn below(handle: &External<Handle>) -> Result<&ramcache_core::below::Below> {
+    owner(handle)?
+        .below()
+        .ok_or_else(|| coded(StoreError::new(Code::Config, "this store has no tiers below RAM")))
+}
+
+/// Registers a thread that will ask for keys below RAM. `bell` is called when there are answers; it does not keep the
+/// thread's event loop alive.
+#[napi(js_name = "registerAsker")]
+pub fn register_asker(handle: &External<Handle>, bell: Function<(), ()>) -> Result<u32> {
+    let bell = bell.build_threadsafe_function().weak::<true>().callee_handled::<false>().build().map_err(
+        |error| {
+            coded(StoreError::new(Code::Unavailable, format!("cannot make a threadsafe function: {error}")))
+        },
+    )?;
+    let ring = move || {
+        bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    };
+    Ok(below(handle)?.misses.register(Box::new(ring)))
+}
+
+#[napi(js_name = "unregisterAsker")]
+pub fn unregister_asker(handle: &External<Handle>, asker: u32) {
+    if let Ok(below) = below(handle) {
+        below.misses.unregister(asker);
+    }
+}
+
+/// An answer: `kind` 0 nothing there, 1 found (the other fields say what), 2 ask RAM again, 3 failed, 4 durable.
+#[napi(object)]
+pub struct ColdAnswer {
+    pub id: f64,
+    pub kind: u32,
+    pub value: Option<Buffer>,
+    pub value_type: u32,
+    pub version: String,
+    pub created_at: f64,
+    pub expires_at: f64,
+    pub size: f64,
+    pub tags: Option<Buffer>,
+    pub code: Option<String>,
+    pub message: Option<String>,
+}
+
+/// What has been answered to an asker since the last call.
+#[napi(js_name = "collectAnswers")]
+pub fn collect_answers(handle: &External<Handle>, asker: u32) -> Result<Vec<ColdAnswer>> {
+    let store = owner(handle)?;
+    let answers = below(handle)?.misses.collect(asker);
+    Ok(answers.into_iter().map(|(id, answer)| describe(id, answer, store.origin())).collect())
+}
+
+fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
+    let mut described = ColdAnswer {
+        id: id as f64,
+        kind: 0,
+        value: None,
+        value_type: 0,
+        version: String::new(),
+        created_at: 0.0,
+        expires_at: 0.0,
+        size: 0.0,
+        tags: None,
+        code: None,
+        message: None,
+    };
+    match answer {
+        Answer::Absent => {}
+        Answer::AskAgain => described.kind = 2,
+        Answer::Durable => described.kind = 4,
+        Answer::Failed(error) => {
+            described.kind = 3;
+            described.code = Some(error.code.name().into());
+            described.message = Some(error.message);
+        }
+        Answer::Found { record, record_bytes } => {
+            let header = Header::of_bytes(&record[..record_bytes]).expect("checked when it was read");
+            let value = match header.is_run() {
+                true => record[record_bytes..].to_vec(),
+                false => record[header.value_at()..][..header.value_bytes as usize].to_vec(),
+            };
+            described.kind = 1;
+            described.value = Some(value.into());
+            described.value_type = header.value_type as u32;
+            described.version = format!("{:016x}-{origin:016x}", header.clock);
+            described.created_at = clock::ms_of(header.clock) as f64;
+            described.expires_at = header.expires_at as f64;
+            described.size = header.payload_bytes() as f64;
+            described.tags = Some(record[header.tags_at()..][..header.tags_bytes as usize].to_vec().into());
+        }
+    }
+    described
+}
+
+/// `ask(key, asker, isForWrite)`: the number of the question, or 0 when RAM knows the key after all.
+pub unsafe extern "C" fn ask(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key, asker, is_for_write], data) = raw::arguments::<3>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        space.key.take(env, key)?;
+        let store = space.store()?;
+        let below = store
+            .below()
+            .ok_or_else(|| StoreError::new(Code::Config, "this store has no tiers below RAM"))?;
+        let hash = space.hasher.hash(space.namespace, space.key.bytes());
+        // Before the slot is looked at: what changes from here on is noticed.
+        let token = store.tokens().read(hash);
+        let answer =
+            store.reader().read(space.namespace, space.key.bytes(), hash, &mut Nothing, &mut Seen::default());
+        if answer != Lookup::Miss {
+            return Ok(raw::double(env, 0.0));
+        }
+        let purpose = match raw::as_double(env, is_for_write) {
+            Some(1.0) => Purpose::Resolve,
+            _ => Purpose::Read,
+        };
+        let asker = raw::as_double(env, asker).unwrap_or(0.0) as u32;
+        let id = below.misses.ask(asker, space.namespace, space.key.bytes(), hash, token, purpose)?;
+        Ok(raw::double(env, id as f64))
+    })
+}
+
+/// For a reader thread: waits for questions and answers those that the log's own index can. What is left is packed:
+/// `u64 id | u16 key bytes | key`, the key with its namespace as two bytes, big-endian, in front. `null` when the store
+/// is closed, an empty buffer when nothing came.
+#[napi(js_name = "takeMisses")]
+pub fn take_misses(handle: &External<Handle>, most: u32, patience_ms: u32) -> Result<Option<Buffer>> {
+    let store = owner(handle)?;
+    let patience = Duration::from_millis(patience_ms as u64);
+    let Some(misses) = below(handle)?.misses.take(most as usize, patience) else { return Ok(None) };
+    let mut packed = Vec::new();
+    for miss in store.serve_from_tail(misses) {
+        packed.extend_from_slice(&miss.id.to_le_bytes());
+        packed.extend_from_slice(&(miss.key.len() as u16 + 2).to_le_bytes());
+        packed.extend_from_slice(&(miss.namespace as u16).to_be_bytes());
+        packed.extend_from_slice(&miss.key);
+    }
+    Ok(Some(packed.into()))
+}
+
+/// For a reader thread: rows of questions it has taken, packed: `u64 id | u32 file | u32 offset | u32 bytes | u32 0`,
+/// file 0 for a key without a row.
+#[napi(js_name = "answerMisses")]
+pub fn answer_misses(handle: &External<Handle>, packed: Uint8Array) -> Result<()> {
+    let u32_at = |row: &[u8], at: usize| u32::from_le_bytes(row[at..at + 4].try_into().expect("four bytes"));
+    let rows = packed
+        .as_ref()
+        .chunks_exact(24)
+        .map(|row| {
+            let id = u64::from_le_bytes(row[..8].try_into().expect("eight bytes"));
+            let location =
+                LogLocation { file: u32_at(row, 8), offset: u32_at(row, 12), bytes: u32_at(row, 16) };
+            (id, (location.file != 0).then_some(location))
+        })
+        .collect();
+    owner(handle)?.serve_rows(rows);
+    Ok(())
+}
+
+/// For a reader thread whose index failed: the questions it has taken are answered with the error.
+#[napi(js_name = "failMisses")]
+pub fn fail_misses(handle: &External<Handle>, ids: Vec<f64>, message: String) -> Result<()> {
+    let below = below(handle)?;
+    let failed = |id: f64| {
+        below.misses.take_awaited(id as u64);
+        (id as u64, Answer::Failed(StoreError::new(Code::Unavailable, message.clone())))
+    };
+    below.misses.answer(ids.into_iter().map(failed).collect());
+    Ok(())
+}
+
+/// The number of a question that is answered when every change made so far is durable; 0 when that is so already.
+#[napi(js_name = "awaitDurable")]
+pub fn await_durable(handle: &External<Handle>, asker: u32) -> Result<f64> {
+    let sequence = owner(handle)?.sequence();
+    Ok(below(handle)?.await_durable(asker, sequence).unwrap_or(0) as f64)
+}
+
+#[napi(object)]
+pub struct NativeBelowOptions {
+    pub dir: String,
+    /// Where the index is complete up to.
+    pub file: u32,
+    pub offset: u32,
+    /// Epochs the index knows: namespace, high half, low half, ...
+    pub epochs: Vec<u32>,
+    pub sync_interval_ms: u32,
+    pub file_bytes: u32,
+    pub reserve_bytes: f64,
+}
+
+#[napi(object)]
+pub struct NativeKey {
+    pub namespace: u32,
+    pub key: String,
+}
+
+/// What the log had that the index does not.
+#[napi(object)]
+pub struct NativeRecovery {
+    pub changes: f64,
+    pub bytes: f64,
+    /// Namespace and key of pinned records that the index may not have.
+    pub pinned: Vec<NativeKey>,
+    /// Messages about what was durable and cannot be read any more.
+    pub damage: Vec<String>,
+}
+
+/// Gives a store its tiers below RAM and recovers the log.
+#[napi(js_name = "startBelow")]
+pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Result<NativeRecovery> {
+    let Target::Owner(owned) = &handle.target else {
+        return Err(coded(StoreError::new(Code::Unavailable, "this process only reads the store")));
+    };
+    let epochs = options
+        .epochs
+        .chunks_exact(3)
+        .map(|epoch| (epoch[0], (epoch[1] as u64) << 32 | epoch[2] as u64))
+        .collect();
+    let Started { recovery, pinned } = owned
+        .start_below(&BelowOptions {
+            dir: options.dir.into(),
+            from: Position { file: options.file, offset: options.offset },
+            epochs,
+            sync_interval: Duration::from_millis(options.sync_interval_ms as u64),
+            file_bytes: options.file_bytes,
+            reserve_bytes: options.reserve_bytes as u64,
+        })
+        .map_err(coded)?;
+    Ok(NativeRecovery {
+        changes: recovery.changes as f64,
+        bytes: recovery.bytes as f64,
+        // What the store itself pins has keys of ASCII.
+        pinned: pinned
+            .into_iter()
+            .map(|(namespace, key)| NativeKey { namespace, key: String::from_utf8_lossy(&key).into_owned() })
+            .collect(),
+        damage: recovery.damage.iter().map(|damage| format!("{}: {}", damage.at, damage.message)).collect(),
+    })
+}
+
+/// Ends writing: what was written is logged and synced. Throws what the log failed with. Reads from RAM go on.
+#[napi(js_name = "stopBelow")]
+pub fn stop_below(handle: &External<Handle>) -> Result<()> {
+    owner(handle)?.stop_below().map_err(coded)
+}
+
+/// A checkpoint's entries (`log/checkpoint.rs`), whole, and the position they reach.
+#[napi(object)]
+pub struct NativeCheckpoint {
+    pub entries: Buffer,
+    pub count: f64,
+    pub file: u32,
+    pub offset: u32,
+    pub damage: Vec<String>,
+}
+
+/// Sets a checkpoint aside when it is time, or when `isForced` and there is anything; `endCheckpoint` must follow.
+#[napi(js_name = "beginCheckpoint")]
+pub fn begin_checkpoint(handle: &External<Handle>, is_forced: bool) -> Result<Option<NativeCheckpoint>> {
+    let Some(mut checkpoint) = owner(handle)?.begin_checkpoint(is_forced).map_err(coded)? else {
+        return Ok(None);
+    };
+    let mut entries = Vec::new();
+    while checkpoint.take(usize::MAX, &mut entries) > 0 {}
+    Ok(Some(NativeCheckpoint {
+        count: checkpoint.entries() as f64,
+        entries: entries.into(),
+        file: checkpoint.region.1.file,
+        offset: checkpoint.region.1.offset,
+        damage: checkpoint.damage.iter().map(|damage| format!("{}: {}", damage.at, damage.message)).collect(),
+    }))
+}
+
+#[napi(js_name = "endCheckpoint")]
+pub fn end_checkpoint(handle: &External<Handle>, is_committed: bool) -> Result<()> {
+    owner(handle)?.end_checkpoint(is_committed);
+    Ok(())
+}
+
+/// The store that this process has open in a directory: for threads that serve it.
+#[napi(js_name = "joinStore")]
+pub fn join_store(dir: String) -> Result<External<Handle>> {
+    let owned = ramcache_core::open::joined(Path::new(&dir)).map_err(coded)?;
+    Ok(External::new(Handle::of(Target::Owner(owned))))
+}
+
+/// The number of a namespace, added when it is new.
+#[napi(js_name = "namespaceId")]
+pub fn namespace_id(handle: &External<Handle>, name: String) -> Result<u32> {
+    owner(handle)?.namespace(&name).map_err(coded)
+}

@@ -1,0 +1,78 @@
+/**
+ * What RAM does not have: questions to the tiers below, and waiting until a change is on disk. Both are answered by
+ * other threads; a bell rings in this one, and the promises are kept then.
+ */
+import { RamcacheError } from '../base/errors.ts'
+import { binding, type NativeAnswer, type NativeHandle, type NativeSpace } from './binding.ts'
+import type { Key } from './engine.ts'
+
+/** What an answer is for; the same numbers stand in `native/node/src/below.rs`. */
+export const Purpose = { read: 0, resolve: 1 } as const
+
+/** Kinds of an answer. */
+export const Answer = { absent: 0, found: 1, askAgain: 2, failed: 3, durable: 4 } as const
+
+interface Waiting {
+  resolve(answer: NativeAnswer): void
+  reject(error: unknown): void
+}
+
+/** Longest time a timer can have: this one only keeps the event loop alive while somebody waits. */
+const NEVER_MS = 2 ** 31 - 1
+
+/** One for each open store in each thread. */
+export class ColdReads {
+  readonly #handle: NativeHandle
+  readonly #waiting = new Map<number, Waiting>()
+  #asker: number | undefined
+  #keepAlive: NodeJS.Timeout | undefined
+
+  constructor(handle: NativeHandle) {
+    this.#handle = handle
+  }
+
+  /** Asks for a key of a namespace. `undefined`: RAM knows it after all. Rejects with what the tiers below failed with. */
+  ask(space: NativeSpace, key: Key, purpose: number): Promise<NativeAnswer> | undefined {
+    const id = space.ask(key, this.#register(), purpose)
+    return id === 0 ? undefined : this.#wait(id)
+  }
+
+  /** Waits until every change made so far survives a power cut. */
+  async durable(): Promise<void> {
+    const id = binding().awaitDurable(this.#handle, this.#register())
+    if (id !== 0) await this.#wait(id)
+  }
+
+  close(): void {
+    if (this.#asker !== undefined) binding().unregisterAsker(this.#handle, this.#asker)
+    const closed = new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
+    for (const { reject } of this.#waiting.values()) reject(closed)
+    this.#waiting.clear()
+    clearInterval(this.#keepAlive)
+  }
+
+  #register(): number {
+    this.#asker ??= binding().registerAsker(this.#handle, () => this.#collect())
+    return this.#asker
+  }
+
+  #wait(id: number): Promise<NativeAnswer> {
+    this.#keepAlive ??= setInterval(() => {}, NEVER_MS)
+    this.#keepAlive.ref()
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+    })
+  }
+
+  #collect(): void {
+    if (this.#asker === undefined) return
+    for (const answer of binding().collectAnswers(this.#handle, this.#asker)) {
+      const waiting = this.#waiting.get(answer.id)
+      if (waiting === undefined) continue
+      this.#waiting.delete(answer.id)
+      if (answer.kind !== Answer.failed) waiting.resolve(answer)
+      else waiting.reject(new RamcacheError(answer.code as RamcacheError['code'], answer.message as string))
+    }
+    if (this.#waiting.size === 0) this.#keepAlive?.unref()
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The thread that keeps the index of the value log: opens it, recovers the log from where the index ends, and brings the
+ * index up to the log in checkpoints. Only this thread writes to the index.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import { RamcacheError } from '../base/errors.ts'
+import { binding, type NativeHandle } from '../native/binding.ts'
+import { LogIndex } from '../tiers/log-index.ts'
+import type { PinnedKey, Started, Stop, TierThreadData } from './messages.ts'
+
+/** How often the log is asked whether a checkpoint is due. */
+const checkpointPollMs = 200
+
+/** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
+const flagPinned = 4
+
+const data = workerData as TierThreadData
+const port = parentPort as NonNullable<typeof parentPort>
+
+async function openIndex(warnings: string[]): Promise<LogIndex> {
+  const dir = join(data.ssdDir, 'index')
+  mkdirSync(dir, { recursive: true })
+  try {
+    return await LogIndex.open(dir)
+  } catch (error) {
+    if (!(error instanceof RamcacheError) || error.code !== 'ERR_RAMCACHE_CORRUPT') throw error
+    // Everything in it came out of the log.
+    warnings.push(`${error.message}; the index is made again from the log`)
+    rmSync(dir, { recursive: true })
+    mkdirSync(dir)
+    return LogIndex.open(dir)
+  }
+}
+
+function start(handle: NativeHandle, index: LogIndex, warnings: string[]): PinnedKey[] {
+  const recovery = binding().startBelow(handle, {
+    dir: data.ssdDir,
+    ...index.position(),
+    epochs: index.epochs().flatMap(({ namespace, epoch }) => [
+      namespace,
+      Number(epoch >> 32n),
+      Number(epoch & 0xffffffffn),
+    ]),
+    syncIntervalMs: data.syncIntervalMs,
+    fileBytes: data.fileBytes,
+    reserveBytes: data.reserveBytes,
+  })
+  warnings.push(...recovery.damage)
+  return data.pinnedNamespaces.flatMap((namespace) => {
+    const id = binding().namespaceId(handle, namespace)
+    const fromLog = recovery.pinned.filter((pinned) => pinned.namespace === id).map(({ key }) => key)
+    return [...new Set([...fromLog, ...pinnedKeys(index, id)])].map((key) => ({ namespace, key }))
+  })
+}
+
+/** Keys of the rows of a namespace whose records are pinned. */
+function pinnedKeys(index: LogIndex, namespace: number): string[] {
+  const prefix = Buffer.alloc(2)
+  prefix.writeUInt16BE(namespace)
+  const keys: string[] = []
+  for (let from: Buffer | undefined; ; ) {
+    const page = index.scan(prefix, from, 1000)
+    for (const { key, row } of page.rows) {
+      if (!row.isTombstone && (row.flags & flagPinned) !== 0) keys.push(key.toString('utf8', prefix.length))
+    }
+    if (page.next === undefined) return keys
+    from = page.next
+  }
+}
+
+/** One checkpoint, when it is time. The entries stay in the log's own index until the commit is on disk. */
+async function checkpoint(handle: NativeHandle, index: LogIndex, isForced: boolean): Promise<void> {
+  const found = binding().beginCheckpoint(handle, isForced)
+  if (found === null) return
+  let isCommitted = false
+  try {
+    await index.commit(found.entries, { file: found.file, offset: found.offset })
+    isCommitted = true
+  } finally {
+    binding().endCheckpoint(handle, isCommitted)
+  }
+}
+
+async function run(): Promise<void> {
+  const warnings: string[] = []
+  const handle = binding().joinStore(data.dir)
+  const index = await openIndex(warnings)
+  const pinned = start(handle, index, warnings)
+  const started: Started = { kind: 'started', pinned, warnings }
+  port.postMessage(started)
+  let isStopping = false
+  const stopped = new Promise<void>((resolve) => {
+    port.on('message', (message: Stop) => {
+      isStopping = message.kind === 'stop'
+      resolve()
+    })
+  })
+  while (!isStopping) {
+    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointPollMs))])
+    // What is left in the log at the end is found there at the next start.
+    if (!isStopping) await checkpoint(handle, index, false)
+  }
+  await index.close()
+  binding().closeStore(handle, false)
+  port.close()
+}
+
+run().catch((error: unknown) => {
+  const { code, message } = error as { code?: string; message: string }
+  const failed: Started = { kind: 'failed', code: code ?? 'ERR_RAMCACHE_UNAVAILABLE', message }
+  port.postMessage(failed)
+  port.close()
+})

@@ -1,0 +1,58 @@
+/**
+ * A thread that answers cold reads: it waits for questions, looks their keys up in the index, and lets the native part
+ * read the log. It never returns to an event loop until the store closes, so it costs nothing to wake.
+ */
+import { join } from 'node:path'
+import { workerData } from 'node:worker_threads'
+import { binding, type NativeHandle } from '../native/binding.ts'
+import { LogIndex } from '../tiers/log-index.ts'
+import type { TierThreadData } from './messages.ts'
+
+/** Questions taken at a time: enough to share a look at the index, few enough for two threads to share the work. */
+const batchMost = 16
+/** How long one wait lasts; only how soon a broken process is noticed depends on it. */
+const patienceMs = 1000
+/** `u64 id | u32 file | u32 offset | u32 bytes | u32 0`. */
+const rowBytes = 24
+
+const data = workerData as TierThreadData
+const handle = binding().joinStore(data.dir)
+const index = await LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
+while (serve(handle, index));
+await index.close()
+binding().closeStore(handle, false)
+
+/** False when the store is closed. */
+function serve(handle: NativeHandle, index: LogIndex): boolean {
+  const packed = binding().takeMisses(handle, batchMost, patienceMs)
+  if (packed === null) return false
+  const ids: Buffer[] = []
+  const keys: Buffer[] = []
+  for (let at = 0; at < packed.length; ) {
+    const keyBytes = packed.readUInt16LE(at + 8)
+    ids.push(packed.subarray(at, at + 8))
+    keys.push(packed.subarray(at + 10, at + 10 + keyBytes))
+    at += 10 + keyBytes
+  }
+  if (ids.length === 0) return true
+  try {
+    const rows = index.findMany(keys)
+    const answer = Buffer.alloc(ids.length * rowBytes)
+    for (const [number, row] of rows.entries()) {
+      const at = number * rowBytes
+      ids[number]?.copy(answer, at)
+      if (row === undefined || row.isTombstone) continue
+      answer.writeUInt32LE(row.file, at + 8)
+      answer.writeUInt32LE(row.offset, at + 12)
+      answer.writeUInt32LE(row.bytes, at + 16)
+    }
+    binding().answerMisses(handle, answer)
+  } catch (error) {
+    binding().failMisses(
+      handle,
+      ids.map((id) => Number(id.readBigUInt64LE())),
+      `the index of the log cannot be read: ${(error as Error).message}`,
+    )
+  }
+  return true
+}
