@@ -144,17 +144,15 @@ impl Files {
         lock(&self.table).files.values().next_back().copied()
     }
 
-    /// A file for reading; `None` when it is gone.
-    pub fn handle(&self, number: u32) -> io::Result<Option<Arc<File>>> {
+    /// A file for reading, and its length; `None` when it is gone.
+    pub fn handle(&self, number: u32) -> io::Result<Option<(Arc<File>, u64)>> {
         let mut table = lock(&self.table);
-        if !table.files.contains_key(&number) {
-            return Ok(None);
-        }
+        let Some(bytes) = table.files.get(&number).map(|file| file.bytes) else { return Ok(None) };
         table.uses += 1;
         let now = table.uses;
         if let Some((file, used)) = table.open.get_mut(&number) {
             *used = now;
-            return Ok(Some(Arc::clone(file)));
+            return Ok(Some((Arc::clone(file), bytes)));
         }
         let file = match File::open(self.path(number)) {
             Ok(file) => Arc::new(file),
@@ -166,7 +164,7 @@ impl Files {
             oldest.and_then(|number| table.open.remove(&number));
         }
         table.open.insert(number, (Arc::clone(&file), now));
-        Ok(Some(file))
+        Ok(Some((file, bytes)))
     }
 
     /// Makes and allocates a file; on failure nothing is left of it.

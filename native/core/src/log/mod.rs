@@ -105,7 +105,7 @@ pub struct ValueLog {
     files: Files,
     reserve: Reserve,
     options: LogOptions,
-    /// LOCK: appending. Held over writes.
+    /// LOCK: appending. Held over writes, and by recovery.
     appending: Mutex<()>,
     /// LOCK: syncing. Held over flushes: a failed one is told to one caller only, and the others must hear of it first.
     syncing: Mutex<()>,
@@ -198,7 +198,7 @@ impl ValueLog {
                 format!("{} at offset {}: {what}", path.display(), location.offset),
             )
         };
-        let file = match self.files.handle(location.file) {
+        let (file, length) = match self.files.handle(location.file) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(LogRead::Gone),
             Err(error) => return Err(failed("open", &self.files.path(location.file), &error)),
@@ -206,7 +206,6 @@ impl ValueLog {
         if (location.bytes as usize) < CHANGE_HEADER_BYTES || location.bytes as usize > PAYLOAD_BYTES_MAX {
             return Err(corrupt("a location of an impossible length"));
         }
-        let length = file.metadata().map_or(0, |data| data.len());
         if location.offset as u64 + location.bytes as u64 > length {
             return Err(corrupt("a location past the end of the file"));
         }

@@ -96,7 +96,7 @@ impl ValueLog {
         let Some(last) = last else { return Ok(()) };
         let path = self.files.path(last.number);
         let file = self.files.handle(last.number).map_err(|error| failed("open", &path, &error))?;
-        if let Some(file) = file {
+        if let Some((file, _)) = file {
             file.sync_data()
                 .map_err(|error| self.poison(&format!("a flush failed: {}", path.display()), &error))?;
         }

@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
     /// Opens the file the walk is in, and looks at its header when the walk has just come to it.
     fn enter(&mut self, info: &FileInfo) -> Option<std::sync::Arc<File>> {
         let file = match self.files.handle(info.number) {
-            Ok(file) => file?,
+            Ok(file) => file?.0,
             Err(error) => {
                 self.report(info, format!("cannot be opened: {error}"));
                 self.pass_over(info.bytes, info);
@@ -130,24 +130,14 @@ impl<'a> Walk<'a> {
         };
         if self.offset < FILE_HEADER_BYTES as u64 {
             self.offset = 0;
-            let is_damaged = match info.opening {
-                Opening::Whole(_) => false,
-                Opening::Damaged => true,
-                Opening::Blank => !self.was_never_begun(info),
-            };
-            if is_damaged {
+            // A blank one that was never begun is not there any more: opening the log has removed it.
+            if !matches!(info.opening, Opening::Whole(_)) {
                 self.report(info, "the header of the file does not check".into());
             }
             self.offset = FILE_HEADER_BYTES as u64;
             self.end = self.end.max(self.place(info));
         }
         Some(file)
-    }
-
-    /// Whether a later file follows on one before this: then nothing was ever appended here.
-    fn was_never_begun(&self, info: &FileInfo) -> bool {
-        let next = self.list[self.index + 1..].iter().find_map(FileInfo::previous);
-        next.is_some_and(|previous| previous.file < info.number)
     }
 
     fn report(&mut self, info: &FileInfo, message: String) {
@@ -248,7 +238,7 @@ impl<'a> Walk<'a> {
 /// Whether any batch can be found in a file.
 pub(super) fn has_batches(files: &Files, store_id: u64, info: &FileInfo) -> bool {
     let mut is_found = false;
-    if let Ok(Some(file)) = files.handle(info.number) {
+    if let Ok(Some((file, _))) = files.handle(info.number) {
         scan(&file, store_id, info.number, FILE_HEADER_BYTES as u64..info.bytes, |_| {
             is_found = true;
             ControlFlow::Break(())

@@ -102,6 +102,7 @@ impl ValueLog {
 
     /// Only the head can have bytes that are not durable. Called with syncing locked.
     fn sync_head(&self) -> Result<Position> {
+        let appended = self.counters.bytes_appended.load(Ordering::Relaxed);
         let (head, position) = {
             let state = lock(&self.state);
             match &state.head {
@@ -109,12 +110,10 @@ impl ValueLog {
                 _ => return Ok(state.synced),
             }
         };
-        let appended = self.counters.bytes_appended.load(Ordering::Relaxed);
         head.file.sync_data().map_err(|error| {
             self.poison(&format!("a flush failed: {}", self.files.path(position.file).display()), &error)
         })?;
         lock(&self.state).synced = position;
-        // What was counted after the flush began may be in it or not.
         self.counters.bytes_synced.fetch_max(appended, Ordering::Relaxed);
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(position)

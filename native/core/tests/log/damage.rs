@@ -8,7 +8,7 @@ use ramcache_core::log::{Position, Recovery};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-const FILE_BYTES: u32 = 1024;
+const FILE_BYTES: u32 = 920;
 const HEADER_BYTES: u64 = 64;
 
 struct Batch {
@@ -32,9 +32,14 @@ impl SmallLog {
         let dir = Dir::new();
         let (log, ..) = reopen(&dir.0, options(FILE_BYTES), Position::START);
         let mut batches = Vec::new();
-        for sequence in (1..=13).step_by(2) {
+        for sequence in (1..=15).step_by(2) {
             let synced = log.synced();
-            let changes = append(&log, sequence, 2, &batch(&mut random, sequence, 2, 60));
+            let mut packed = batch(&mut random, sequence, 1, 60);
+            match sequence % 4 {
+                1 => pack_delete(sequence + 1, sequence << 16, 1, b"key:gone", &mut packed),
+                _ => pack_set(sequence + 1, sequence << 16, 2, b"key:set", b"a value", &mut packed),
+            }
+            let changes = append(&log, sequence, 2, &packed);
             let begin = Position {
                 file: changes[0].location.file,
                 offset: changes[0].location.offset - HEADER_BYTES as u32,
@@ -42,7 +47,7 @@ impl SmallLog {
             // The one that begins a file says that the file before it is durable.
             let synced = if begin.offset == HEADER_BYTES as u32 { begin } else { synced };
             batches.push(Batch { begin, end: log.position(), synced, changes });
-            if sequence == 9 {
+            if sequence == 11 {
                 log.sync().expect("synced");
             }
         }
@@ -119,6 +124,45 @@ fn every_bit() {
                 }
             }
         }
+    }
+}
+
+/// Each header zeroed as a whole: the batches are there, so the file was begun.
+#[test]
+fn a_header_that_is_gone() {
+    for number in [1, 2] {
+        let log = SmallLog::new();
+        let file = OpenOptions::new().write(true).open(log.dir.file(number)).expect("the file");
+        file.write_all_at(&[0; HEADER_BYTES as usize], 0).expect("zeroed");
+        if number == 2 {
+            // The space behind the end of the first file was not given back, and nobody says where that is.
+            let first = OpenOptions::new().write(true).open(log.dir.file(1)).expect("the file");
+            first.set_len(2 * FILE_BYTES as u64).expect("longer");
+        }
+        let (recovery, found) = log.recover();
+        assert_eq!(found, log.written(), "{recovery:?}");
+        let damage: Vec<Position> = recovery.damage.iter().map(|damage| damage.at).collect();
+        assert_eq!(damage, [Position { file: number, offset: 0 }], "{recovery:?}");
+    }
+}
+
+/// An empty batch says that everything before it is durable; then damage in the last batch is known as such.
+#[test]
+fn an_empty_batch_vouches_for_what_is_synced() {
+    for is_vouched in [false, true] {
+        let dir = Dir::new();
+        let (log, ..) = reopen(&dir.0, options(FILE_BYTES), Position::START);
+        let written = append(&log, 1, 1, &batch(&mut Random(3), 1, 1, 60));
+        log.sync().expect("synced");
+        if is_vouched {
+            assert!(append(&log, 2, 0, &[]).is_empty());
+        }
+        drop(log);
+        let file = OpenOptions::new().write(true).open(dir.file(1)).expect("the file");
+        file.write_all_at(&[0xff; 4], written[0].location.offset as u64).expect("damaged");
+        let (_, recovery, found) = reopen(&dir.0, options(FILE_BYTES), Position::START);
+        assert!(found.is_empty());
+        assert_eq!((recovery.damage.len() == 1, recovery.torn.is_none()), (is_vouched, is_vouched));
     }
 }
 
@@ -209,7 +253,7 @@ fn a_log_inside_a_value_is_no_log() {
     // With every distance to 8, and with the same store id.
     for (at, pad) in (0..8).enumerate() {
         let value = [&vec![0; pad][..], &other.files[0].1].concat();
-        pack_set(at as u64 + 1, 1, 0, b"backup", &value[..900], &mut packed);
+        pack_set(at as u64 + 1, 1, 0, b"backup", &value, &mut packed);
     }
     let first = append(&log, 1, 8, &packed);
     let second = append(&log, 9, 1, &batch(&mut Random(3), 9, 1, 60));
