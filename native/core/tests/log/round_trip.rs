@@ -9,6 +9,8 @@ use ramcache_core::feed::{FeedRead, FEED_VALUE_GONE};
 use ramcache_core::log::{store_id_of, LogOptions, Position, ValueLog};
 use ramcache_core::ops::WriteRequest;
 use ramcache_core::record::RecordBuffer;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 
 #[test]
 fn what_a_store_has_changed_comes_back() {
@@ -107,6 +109,75 @@ fn files_are_removed_and_their_numbers_never_used_again() {
     let (log, ..) = reopen(&dir.0, options(4096), Position::START);
     let next = append(&log, 41, 1, &batch(&mut random, 41, 1, 10));
     assert_eq!(next[0].location.file, last + 1);
+}
+
+/// More files than are kept open, beside a writer that begins new ones, syncs, and removes old ones.
+#[test]
+fn readers_beside_a_writer() {
+    const BATCHES: u64 = 1500;
+    let mut random = Random(seed());
+    let dir = Dir::new();
+    let (log, ..) = reopen(&dir.0, options(512), Position::START);
+    let written: Mutex<Vec<Written>> = Mutex::default();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|reader| {
+                let (log, written, is_done) = (&log, &written, &is_done);
+                scope.spawn(move || {
+                    let mut random = Random(reader);
+                    let (mut whole, mut gone) = (0, 0);
+                    while !is_done.load(Ordering::Relaxed) {
+                        let written = written.lock().expect("no panic");
+                        let count = written.len() as u64;
+                        let wanted = written.get(random.below(count.max(1)) as usize).cloned();
+                        drop(written);
+                        let Some(wanted) = wanted else { continue };
+                        match read(log, wanted.location).expect("readable") {
+                            Some(found) => {
+                                assert_eq!(found, wanted);
+                                whole += 1;
+                            }
+                            None => gone += 1,
+                        }
+                    }
+                    (whole, gone)
+                })
+            })
+            .collect();
+        let flusher = scope.spawn(|| {
+            let mut last = log.synced();
+            while !is_done.load(Ordering::Relaxed) {
+                let synced = log.sync().expect("synced");
+                assert!(synced >= last, "durable went back from {last} to {synced}");
+                last = synced;
+            }
+        });
+        for sequence in 1..=BATCHES {
+            let changes = append(&log, sequence, 1, &batch(&mut random, sequence, 1, 300));
+            written.lock().expect("no panic").extend(changes);
+            if sequence % 5 == 0 && log.files().len() > 400 {
+                let oldest = log.files()[0].number;
+                log.remove(oldest).expect("removed");
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+        flusher.join().expect("no panic");
+        for reader in readers {
+            println!("whole and gone: {:?}", reader.join().expect("no panic"));
+        }
+    });
+    let oldest = log.files()[0].number;
+    let mut written = written.into_inner().expect("no panic");
+    for change in &written {
+        let expected = (change.location.file >= oldest).then_some(change);
+        assert_eq!(read(&log, change.location).expect("readable").as_ref(), expected);
+    }
+    assert!(log.files().len() > 300);
+    written.retain(|change| change.location.file >= oldest);
+    drop(log);
+    let (_, recovery, found) = reopen(&dir.0, options(512), Position::START);
+    assert_eq!((found == written, recovery.damage), (true, Vec::new()));
 }
 
 #[test]
