@@ -240,11 +240,11 @@ impl Filter {
     }
 
     /// Answers "maybe" from now on: for a filter nobody can vouch for, such as that of an owner that is gone. A rebuild
-    /// under way goes on.
+    /// under way is dropped.
     pub fn forget(&self, arena: &Arena) {
         let _rebuilding = lock(&self.rebuilding);
         self.change(|state| {
-            state.current = None;
+            (state.current, state.next) = (None, None);
             // A successor must not count from 1 again while readers hold words of the owner before it.
             let word = arena.superblock(superblock::FILTER).load(Ordering::Relaxed);
             state.generation = state.generation.max(word as u32);

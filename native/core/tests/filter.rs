@@ -160,8 +160,10 @@ fn without_a_filter_everything_may_be_below() {
     assert!((0..1000).all(|hash| reader.arena().may_be_below(hash << 32)), "not loaded yet");
     assert!(store.store().filter_finish_rebuild(rebuild));
     assert!(!reader.arena().may_be_below(1 << 32));
+    let rebuild = store.store().filter_begin_rebuild(1000).expect("room");
     store.store().filter_forget();
     assert!((0..1000).all(|hash| reader.arena().may_be_below(hash << 32)), "forgotten");
+    assert!(!store.store().filter_finish_rebuild(rebuild), "the rebuild with it");
     assert!(!store.store().filter_is_crowded());
 }
 
