@@ -1,0 +1,114 @@
+/**
+ * The writing half of the log's index: transactions that carry the state, batches in pieces, the epochs of namespaces.
+ *
+ * **Commits come in pieces.** A batch is written in transactions of a few thousand entries, each synced before the next
+ * begins, the position with the last one. Between two pieces other work of the thread runs, and pages that hold only
+ * dead rows are used again, so a file stays half the size it has with one transaction. It is safe because a piece
+ * that is there without its position will be applied again, and applying again changes nothing (`index-apply.ts`);
+ * and because a batch is key-sorted, pieces hardly touch the same pages twice.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import { namespaceKey } from './index-apply.ts'
+import { freshState, type IndexState, packState, readState } from './index-state.ts'
+import type { LmdbFile } from './lmdb-file.ts'
+
+/** Entries of one transaction: some 40 ms of work, and as many pages at most: 32 MiB, which LMDB holds in memory. */
+export const pieceEntries = 8192
+/** The most that one entry of a piece makes LMDB write: its leaf and a share of the branches. */
+const bytesPerEntryMax = 8192
+/** Leaves of the state and of the list of free pages. */
+const entriesBeside = 64
+
+const stateKey = Buffer.from('state')
+
+/** Applies one entry of a batch, whose head begins at `head`. */
+export type Apply = (head: number, key: Buffer, state: IndexState) => void
+
+export class IndexStore {
+  readonly file: LmdbFile
+  #state: IndexState
+  /** The writer's: it alone changes them, and asks for one with every change. */
+  readonly #epochs = new Map<number, Buffer | undefined>()
+
+  constructor(file: LmdbFile, isReader: boolean) {
+    this.file = file
+    this.#state = this.#load(isReader)
+  }
+
+  /** Of the newest commit, in whatever thread it was made. */
+  state(): IndexState {
+    const packed = this.file.read(() => this.file.meta.getBinary(stateKey))
+    return packed === undefined ? freshState() : readState(packed, this.file.path)
+  }
+
+  /** The writer's own, which no other thread changes. */
+  stateForWrite(): Readonly<IndexState> {
+    return this.#state
+  }
+
+  async inPieces(
+    batch: Buffer,
+    headBytes: number,
+    count: number,
+    apply: Apply,
+    finish?: (state: IndexState) => void,
+  ): Promise<void> {
+    let at = 0
+    let left = count
+    do {
+      const size = Math.min(left, pieceEntries)
+      left -= size
+      this.transact(size, (state) => {
+        for (let index = 0; index < size; index++) {
+          const keyAt = at + headBytes
+          const next = keyAt + batch.readUInt16LE(at)
+          apply(at, batch.subarray(keyAt, next), state)
+          at = next
+        }
+        if (left === 0) finish?.(state)
+      })
+      if (left > 0) await turn()
+    } while (left > 0)
+  }
+
+  /** One transaction, synced; the state is what it was when it fails. */
+  transact(entries: number, work: (state: IndexState) => void): void {
+    const state = { ...this.#state }
+    this.file.transact((entries + entriesBeside) * bytesPerEntryMax, () => {
+      work(state)
+      this.file.meta.put(stateKey, packState(state))
+    })
+    this.#state = state
+  }
+
+  /** Eight bytes, little-endian; a copy. */
+  epochOf(namespace: number): Buffer | undefined {
+    return this.file.meta.getBinary(namespaceKey(namespace))
+  }
+
+  /** The same inside a transaction. */
+  epochForWrite(namespace: number): Buffer | undefined {
+    if (!this.#epochs.has(namespace)) this.#epochs.set(namespace, this.epochOf(namespace))
+    return this.#epochs.get(namespace)
+  }
+
+  setEpoch(namespace: number, epoch: Buffer): void {
+    const copy = Buffer.from(epoch)
+    // Under its two bytes, where the state has five.
+    this.file.meta.put(namespaceKey(namespace), copy)
+    this.#epochs.set(namespace, copy)
+  }
+
+  #load(isReader: boolean): IndexState {
+    const { file } = this
+    const packed = file.read(() => file.meta.getBinary(stateKey))
+    if (packed !== undefined) return readState(packed, file.path)
+    const state = freshState()
+    // Its writer has not come that far yet.
+    if (isReader) return state
+    const isEmpty = file.read(() => [...file.rows.getKeys({ limit: 1 })].length === 0)
+    if (!isEmpty) return readState(Buffer.alloc(0), file.path)
+    file.transact(entriesBeside * bytesPerEntryMax, () => void file.meta.put(stateKey, packState(state)))
+    return state
+  }
+}
