@@ -7,12 +7,23 @@
 use crate::sync::{AtomicU64, Ordering};
 
 pub const COUNTER_BITS: u32 = 16;
+/// Clock words from here on (the year 4199) are damage.
+pub const CLOCK_MAX: u64 = 1 << 62;
 
 /// Milliseconds since 1970 by the system's real-time clock.
 #[inline]
 pub fn wall_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |elapsed| elapsed.as_secs() * 1000 + elapsed.subsec_millis() as u64)
+}
+
+/// When this process began, in clock ticks since the machine did: with its id it names a process for good. 0 when the
+/// system does not say.
+pub fn process_start_ticks() -> u64 {
+    // The name, second of the fields, may contain anything but ends at the last parenthesis; the start is the 22nd.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name.split_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
 }
 
 /// Milliseconds of a clock word.

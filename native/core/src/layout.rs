@@ -60,7 +60,7 @@ pub const NAMESPACE_NAME: usize = 4;
 pub const NAMESPACE_ENTRIES: usize = 12;
 pub const NAMESPACE_PAYLOAD_BYTES: usize = 13;
 
-/// Words of a segment's line in the segment table: generation, then kind and used bytes.
+/// Words of a segment's line in the segment table: generation, then [`SegmentState`].
 pub const SEGMENT_LINE: usize = 2;
 pub const SEGMENT_GENERATION: usize = 0;
 pub const SEGMENT_STATE: usize = 1;
@@ -133,8 +133,16 @@ pub mod superblock {
     pub const SPILLED_BYTES: usize = 40;
     pub const BACK_PRESSURE: usize = 41;
     pub const SEQUENCE: usize = 42;
+    /// Buckets and chunks with memory behind them; stored before the first of them is used.
+    pub const ALLOCATED_BUCKETS: usize = 43;
+    pub const ALLOCATED_CHUNKS: usize = 44;
+    /// First and last clock word of the group that is being published and the number of its records: what a
+    /// takeover needs to complete it. The number is 0 when there is none.
+    pub const GROUP_FIRST: usize = 45;
+    pub const GROUP_LAST: usize = 46;
+    pub const GROUP_RECORDS: usize = 47;
     /// Highest clock word that the value log has.
-    pub const LOGGED_CLOCK: usize = 43;
+    pub const LOGGED_CLOCK: usize = 48;
 
     #[cfg(not(loom))]
     pub const WORDS: usize = 512;
@@ -177,6 +185,7 @@ const _: () = {
     assert!(OFFSET_BITS + GENERATION_BITS + SEGMENT_BITS == TAG_SHIFT);
     assert!(TAG_SHIFT + 16 == 61);
     assert!(SEGMENT_BYTES_MAX / GRAIN_BYTES <= 1 << OFFSET_BITS);
+    assert!(SEGMENT_BYTES_MAX / GRAIN_BYTES < 1 << USED_BITS);
     assert!(NAMESPACE_NAME * WORD_BYTES + NAMESPACE_NAME_BYTES_MAX <= NAMESPACE_ENTRIES * WORD_BYTES);
     assert!(counters::GET_HISTOGRAM + counters::HISTOGRAM_BUCKETS == counters::SET_HISTOGRAM);
     assert!(counters::SET_HISTOGRAM + counters::HISTOGRAM_BUCKETS == counters::WORDS);
@@ -191,6 +200,36 @@ pub struct Location {
     pub generation: u32,
     /// Offset in the segment, in grains.
     pub offset: u32,
+}
+
+/// A segment's second word in the segment table. A takeover finds the logs again by it.
+///
+/// ```text
+/// 63..24 fill sequence | 23..21 kind | 20..0 used grains (logs only)
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentState {
+    /// Grows with every segment that is taken: the order of a log.
+    pub sequence: u64,
+    pub kind: u8,
+    pub used: u32,
+}
+
+const USED_BITS: u32 = 21;
+const KIND_BITS: u32 = 3;
+
+impl SegmentState {
+    pub fn bits(self) -> u64 {
+        self.sequence << (USED_BITS + KIND_BITS) | (self.kind as u64) << USED_BITS | self.used as u64
+    }
+
+    pub fn from_bits(bits: u64) -> SegmentState {
+        SegmentState {
+            sequence: bits >> (USED_BITS + KIND_BITS),
+            kind: (bits >> USED_BITS) as u8 & ((1 << KIND_BITS) - 1),
+            used: bits as u32 & ((1 << USED_BITS) - 1),
+        }
+    }
 }
 
 /// The 64 bits of a slot.

@@ -38,4 +38,6 @@ pub mod stats;
 #[cfg(not(loom))]
 pub mod store;
 pub mod sync;
+#[cfg(not(loom))]
+pub mod takeover;
 pub mod tokens;

@@ -10,6 +10,7 @@ use crate::ops::BUDGET_BYTES_MIN;
 use crate::segment::Runs;
 use crate::store::{ArenaIds, Store, StoreOptions};
 use crate::sync::{lock, Mutex, Ordering};
+use crate::takeover::{adopt, Adoption};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
@@ -31,8 +32,20 @@ pub struct OwnedStore {
     store: Arc<Store>,
     background: Mutex<Option<JoinHandle<()>>>,
     backing: Backing,
+    start: Start,
     /// Given up last, when the store is closed.
     ownership: Mutex<Option<Ownership>>,
+}
+
+/// What an owner began with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nobody had left an arena.
+    Fresh,
+    /// The arena of an owner that died.
+    Adopted(Adoption),
+    /// There was an arena, and it could not be taken over: why. It has been removed.
+    Refused(String),
 }
 
 static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<OwnedStore>>>> =
@@ -97,6 +110,19 @@ fn create(
     options: &StoreOptions,
     shared_memory_dir: &Path,
 ) -> Result<Arc<OwnedStore>> {
+    let mut start = Start::Fresh;
+    if let Some(left) = ownership.left_behind() {
+        match adopt(&left, options) {
+            Ok((store, adoption)) => {
+                let paths = (left.data.display().to_string(), left.touch.display().to_string());
+                let backing = Backing::File(left.data.clone());
+                ownership.announce(&paths.0, &paths.1, left.arena_id, vec![left.data, left.touch])?;
+                return Ok(own(store, ownership, options, backing, Start::Adopted(adoption)));
+            }
+            Err(why) => start = Start::Refused(why),
+        }
+    }
+    ownership.remove_left_behind();
     let geometry = Geometry::for_budget(options.budget_bytes);
     let ids = ArenaIds { arena_id: random()?, hash_seed: random()?, origin: random()? };
     let name = format!("{SHARED_FILE_PREFIX}{:016x}", ids.arena_id);
@@ -122,20 +148,35 @@ fn create(
         Backing::Memfd => (by_descriptor(&data_words), by_descriptor(&touch_words), Vec::new()),
     };
     let arena = Arena::new(data_words, touch_words, geometry);
-    let store = Store::create(arena, options, ids).inspect_err(|_| {
+    let announced = files.clone();
+    let created = Store::create(arena, options, ids).and_then(|store| {
+        ownership.announce(&data_path, &touch_path, ids.arena_id, announced)?;
+        Ok(store)
+    });
+    let store = created.inspect_err(|_| {
         for file in &files {
             let _ = std::fs::remove_file(file);
         }
     })?;
-    ownership.announce(&data_path, &touch_path, ids.arena_id, files)?;
+    Ok(own(store, ownership, options, data, start))
+}
+
+fn own(
+    store: Store,
+    ownership: Ownership,
+    options: &StoreOptions,
+    backing: Backing,
+    start: Start,
+) -> Arc<OwnedStore> {
     let store = Arc::new(store);
     let background = options.background.then(|| start_background(Arc::clone(&store)));
-    Ok(Arc::new(OwnedStore {
+    Arc::new(OwnedStore {
         store,
         background: Mutex::new(background),
-        backing: data,
+        backing,
+        start,
         ownership: Mutex::new(Some(ownership)),
-    }))
+    })
 }
 
 fn start_background(store: Arc<Store>) -> JoinHandle<()> {
@@ -164,6 +205,11 @@ impl OwnedStore {
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Whether the store began empty or with what another owner left.
+    pub fn start(&self) -> &Start {
+        &self.start
     }
 
     /// True when the arena dies with this process: `/dev/shm` was too small for it.
@@ -202,17 +248,29 @@ pub struct Attached {
 /// `_UNAVAILABLE` when they cannot be opened.
 pub fn attach(data: &Path, touch: &Path) -> Result<Attached> {
     let data_words = Words::attach(data, false)?;
-    let refuse = |what: String| Err(StoreError::new(Code::Corrupt, format!("{}: {what}", data.display())));
+    let refuse = |what: String| StoreError::new(Code::Corrupt, format!("{}: {what}", data.display()));
+    let geometry = geometry_of(&data_words).map_err(refuse)?;
+    let touch_words = Words::attach(touch, true)?;
+    if geometry.touch_bytes() > touch_words.bytes() {
+        return Err(refuse(format!("its touch file has {} bytes", touch_words.bytes())));
+    }
+    let hasher = KeyHasher::new(data_words.word(superblock::HASH_SEED).load(Ordering::Acquire));
+    let unit_bytes = Runs::new(geometry.segment_bytes).unit_bytes();
+    Ok(Attached { arena: Arena::new(data_words, touch_words, geometry), hasher, unit_bytes })
+}
+
+/// The sizes an arena's superblock states, or why this code cannot use them.
+pub(crate) fn geometry_of(data_words: &Words) -> std::result::Result<Geometry, String> {
     if data_words.bytes() < superblock::WORDS * 8 {
-        return refuse(format!("{} bytes are too few for an arena", data_words.bytes()));
+        return Err(format!("{} bytes are too few for an arena", data_words.bytes()));
     }
     let load = |word: usize| data_words.word(word).load(Ordering::Acquire);
     if load(superblock::MAGIC) != layout::MAGIC {
-        return refuse("not a ramcache arena".into());
+        return Err("not a ramcache arena".into());
     }
     if load(superblock::VERSION) != layout::LAYOUT_VERSION {
         let (found, known) = (load(superblock::VERSION), layout::LAYOUT_VERSION);
-        return refuse(format!("arena layout {found}, this code reads {known}"));
+        return Err(format!("arena layout {found}, this code reads {known}"));
     }
     let geometry = Geometry {
         segment_bytes: load(superblock::SEGMENT_BYTES) as usize,
@@ -221,15 +279,9 @@ pub fn attach(data: &Path, touch: &Path) -> Result<Attached> {
         chunks: load(superblock::CHUNKS) as usize,
     };
     if !geometry.is_sane() || geometry.data_bytes() > data_words.bytes() {
-        return refuse(format!("its sizes make no sense: {geometry:?} in {} bytes", data_words.bytes()));
+        return Err(format!("its sizes make no sense: {geometry:?} in {} bytes", data_words.bytes()));
     }
-    let touch_words = Words::attach(touch, true)?;
-    if geometry.touch_bytes() > touch_words.bytes() {
-        return refuse(format!("its touch file has {} bytes", touch_words.bytes()));
-    }
-    let hasher = KeyHasher::new(load(superblock::HASH_SEED));
-    let unit_bytes = Runs::new(geometry.segment_bytes).unit_bytes();
-    Ok(Attached { arena: Arena::new(data_words, touch_words, geometry), hasher, unit_bytes })
+    Ok(geometry)
 }
 
 impl Attached {

@@ -98,16 +98,29 @@ const FEED_SHARE: usize = 12 << 10;
 impl Store {
     /// Takes a fresh arena into use. Its superblock gets its magic last.
     pub fn create(arena: Arena, options: &StoreOptions, ids: ArenaIds) -> Result<Store> {
-        let geometry = *arena.geometry();
-        let store = Store {
-            hasher: KeyHasher::new(ids.hash_seed),
-            shards: (0..SHARDS).map(|_| Mutex::new(())).collect(),
-            index: Index::new(ChunkPool::default()),
-            allocated_buckets: AtomicU64::new(0),
-            segments: Segments::new(geometry.segments, geometry.segments),
-            runs: Runs::new(geometry.segment_bytes),
+        let segments = arena.geometry().segments;
+        let tables = Tables {
+            allocated_buckets: 0,
+            segments: Segments::new(segments, segments),
             small: Log::new(Kind::Small),
             main: Log::new(Kind::Main),
+        };
+        let store = Store::with_tables(arena, options, ids.hash_seed, tables);
+        store.format(ids)?;
+        Ok(store)
+    }
+
+    /// A store over an arena, with nothing in its index as far as it knows.
+    pub(crate) fn with_tables(arena: Arena, options: &StoreOptions, hash_seed: u64, tables: Tables) -> Store {
+        Store {
+            hasher: KeyHasher::new(hash_seed),
+            shards: (0..SHARDS).map(|_| Mutex::new(())).collect(),
+            index: Index::new(ChunkPool::default()),
+            allocated_buckets: AtomicU64::new(tables.allocated_buckets),
+            segments: tables.segments,
+            runs: Runs::new(arena.geometry().segment_bytes),
+            small: tables.small,
+            main: tables.main,
             compacting: Mutex::new(()),
             building: std::sync::RwLock::new(()),
             drained_in_vain: AtomicU64::new(0),
@@ -131,9 +144,7 @@ impl Store {
             is_refusing: AtomicBool::new(false),
             has_background: options.background,
             arena,
-        };
-        store.format(ids)?;
-        Ok(store)
+        }
     }
 
     fn format(&self, ids: ArenaIds) -> Result<()> {
@@ -160,12 +171,12 @@ impl Store {
             (superblock::ARENA_ID, ids.arena_id),
             (superblock::HASH_SEED, ids.hash_seed),
             (superblock::ORIGIN, ids.origin),
-            (superblock::OWNER_PID, std::process::id() as u64),
             (superblock::CLOCK, clock::wall_ms() << clock::COUNTER_BITS),
             (superblock::BUDGET_BYTES, self.budget_bytes.load(Ordering::Relaxed)),
         ] {
             arena.superblock(word).store(value, Ordering::Relaxed);
         }
+        self.sign();
         namespaces::find_or_add(arena, "default")?;
         self.update_limit();
         while self.segments.ready_count() < crate::segment::READY_LOW {
@@ -176,6 +187,17 @@ impl Store {
         arena.superblock(superblock::BUCKET_COUNT).store(SHARDS as u64, Ordering::Release);
         arena.superblock(superblock::MAGIC).store(crate::layout::MAGIC, Ordering::Release);
         Ok(())
+    }
+
+    /// Says in the superblock which process owns the arena.
+    pub(crate) fn sign(&self) {
+        let process = [
+            (superblock::OWNER_PID, std::process::id() as u64),
+            (superblock::OWNER_START, clock::process_start_ticks()),
+        ];
+        for (word, value) in process {
+            self.arena.superblock(word).store(value, Ordering::Relaxed);
+        }
     }
 
     pub fn arena(&self) -> &Arena {
@@ -328,6 +350,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// What a store is made of beside its arena.
+pub(crate) struct Tables {
+    pub allocated_buckets: u64,
+    pub segments: Segments,
+    pub small: Log,
+    pub main: Log,
 }
 
 /// Random identities of a new arena.

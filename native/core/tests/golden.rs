@@ -5,7 +5,7 @@ mod support;
 use ramcache_core::filter::{probes, FilterCopy, FilterWord};
 use ramcache_core::hash::KeyHasher;
 use ramcache_core::layout::{
-    self, counters, superblock, tag_of, Geometry, Location, SlotWord, LAYOUT_VERSION, MAGIC,
+    self, counters, superblock, tag_of, Geometry, Location, SegmentState, SlotWord, LAYOUT_VERSION, MAGIC,
 };
 use ramcache_core::record::{Header, Parts, RecordBuffer};
 use ramcache_core::segment::{Extent, Runs};
@@ -64,6 +64,11 @@ fn words_of_the_superblock_stay_where_they_are() {
         ("SPILLED_BYTES", SPILLED_BYTES),
         ("BACK_PRESSURE", BACK_PRESSURE),
         ("SEQUENCE", SEQUENCE),
+        ("ALLOCATED_BUCKETS", ALLOCATED_BUCKETS),
+        ("ALLOCATED_CHUNKS", ALLOCATED_CHUNKS),
+        ("GROUP_FIRST", GROUP_FIRST),
+        ("GROUP_LAST", GROUP_LAST),
+        ("GROUP_RECORDS", GROUP_RECORDS),
         ("WORDS", WORDS),
     ];
     let pinned = [
@@ -95,6 +100,11 @@ fn words_of_the_superblock_stay_where_they_are() {
         ("SPILLED_BYTES", 40),
         ("BACK_PRESSURE", 41),
         ("SEQUENCE", 42),
+        ("ALLOCATED_BUCKETS", 43),
+        ("ALLOCATED_CHUNKS", 44),
+        ("GROUP_FIRST", 45),
+        ("GROUP_LAST", 46),
+        ("GROUP_RECORDS", 47),
         ("WORDS", 512),
     ];
     pin(&found, &pinned);
@@ -186,6 +196,7 @@ fn slot_words_and_extents_keep_their_bits() {
         ("link", SlotWord::link(0x1234_5678).0),
         ("tag", tag_of(0xabcd_0000_0000_0000) as u64),
         ("extent", Extent { unit: 0x123_4567, units: 0x89ab }.bits()),
+        ("segment state", SegmentState { sequence: 0x12_3456_789a, kind: 3, used: 0x1b_cdef }.bits()),
         ("hash", KeyHasher::new(0x0123_4567_89ab_cdef).hash(0, b"a key")),
         ("hash in a namespace", KeyHasher::new(0x0123_4567_89ab_cdef).hash(7, b"a key")),
         ("hash of a long key", KeyHasher::new(1).hash(0, &[0x61; 300])),
@@ -199,6 +210,7 @@ fn slot_words_and_extents_keep_their_bits() {
         ("link", 0x4000_0000_1234_5678),
         ("tag", 0x0000_0000_0000_abcd),
         ("extent", 0x0000_1234_5670_89ab),
+        ("segment state", 0x1234_5678_9a7b_cdef),
         ("hash", 0xd229_f556_a173_185f),
         ("hash in a namespace", 0xd310_a852_4f38_2483),
         ("hash of a long key", 0x6e9e_c3e1_9a44_1503),

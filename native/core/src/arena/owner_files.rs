@@ -16,7 +16,16 @@ use std::path::{Path, PathBuf};
 pub struct Ownership {
     dir: PathBuf,
     _lock: File,
-    arena_files: Vec<PathBuf>,
+    /// Removed at the end; `None` until the arena has been announced, and what an owner before has left stays.
+    arena_files: Option<Vec<PathBuf>>,
+}
+
+/// Where the arena of an owner that died lies.
+#[derive(Clone, Debug)]
+pub struct LeftBehind {
+    pub data: PathBuf,
+    pub touch: PathBuf,
+    pub arena_id: u64,
 }
 
 /// Shared files of ours have names that begin so; nothing else is ever removed.
@@ -57,28 +66,32 @@ impl Ownership {
                 _ => Err(fail("lock", error)),
             };
         }
-        let ownership = Ownership { dir: dir.to_path_buf(), _lock: lock, arena_files: Vec::new() };
-        ownership.remove_left_behind();
-        Ok(ownership)
+        Ok(Ownership { dir: dir.to_path_buf(), _lock: lock, arena_files: None })
+    }
+
+    /// The arena of an owner that died, when its files are still there. Anonymous memory is not: it died too, and
+    /// the process id in its path may be another process by now.
+    pub fn left_behind(&self) -> Option<LeftBehind> {
+        let owner = fs::read_to_string(self.dir.join("owner")).ok()?;
+        let left = LeftBehind {
+            data: ours(&owner, "data")?,
+            touch: ours(&owner, "touch")?,
+            arena_id: u64::from_str_radix(&field(&owner, "arenaId")?, 16).ok()?,
+        };
+        (left.data.exists() && left.touch.exists()).then_some(left)
     }
 
     /// Removes the shared files of an owner that died.
-    fn remove_left_behind(&self) {
+    pub fn remove_left_behind(&self) {
         let Ok(owner) = fs::read_to_string(self.dir.join("owner")) else { return };
-        for name in ["data", "touch"] {
-            let Some(path) = field(&owner, name).map(PathBuf::from) else { continue };
-            let is_ours =
-                path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(SHARED_FILE_PREFIX));
-            if is_ours {
-                let _ = fs::remove_file(path);
-            }
+        for path in ["data", "touch"].iter().filter_map(|name| ours(&owner, name)) {
+            let _ = fs::remove_file(path);
         }
         let _ = fs::remove_file(self.dir.join("owner"));
     }
 
     /// Says where the arena is, for those who attach. `files` are removed when the ownership ends.
     pub fn announce(&mut self, data: &str, touch: &str, arena_id: u64, files: Vec<PathBuf>) -> Result<()> {
-        self.arena_files = files;
         let text = format!(
             "{{\n  \"pid\": {},\n  \"arenaId\": \"{arena_id:016x}\",\n  \"data\": {data:?},\n  \"touch\": {touch:?}\n}}\n",
             std::process::id()
@@ -95,13 +108,16 @@ impl Ownership {
             .and_then(|()| fs::rename(&temporary, &path));
         written.map_err(|error| {
             StoreError::new(Code::Unavailable, format!("cannot write {}: {error}", path.display()))
-        })
+        })?;
+        self.arena_files = Some(files);
+        Ok(())
     }
 }
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        for file in &self.arena_files {
+        let Some(files) = &self.arena_files else { return };
+        for file in files {
             let _ = fs::remove_file(file);
         }
         let _ = fs::remove_file(self.dir.join("owner"));
@@ -127,6 +143,13 @@ pub fn is_owned(dir: &Path) -> bool {
     // SAFETY: a descriptor we own and a valid pointer.
     let asked = unsafe { libc::fcntl(lock.as_raw_fd(), libc::F_OFD_GETLK, &mut range) } == 0;
     asked && range.l_type != libc::F_UNLCK as libc::c_short
+}
+
+/// A path in the `owner` file, when it is one of a shared file of ours.
+fn ours(owner: &str, name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(field(owner, name)?);
+    let is_ours = path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(SHARED_FILE_PREFIX));
+    is_ours.then_some(path)
 }
 
 /// A string or number out of the flat JSON object that `announce` writes.

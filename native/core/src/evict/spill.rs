@@ -66,6 +66,12 @@ impl Spill {
         }
     }
 
+    /// Goes on from the totals of the owner before.
+    pub fn adopt_totals(&self, records: u64, bytes: u64) {
+        self.records.store(records, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// Records and payload bytes evicted so far.
     pub fn totals(&self) -> (u64, u64) {
         (self.records.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))

@@ -11,6 +11,13 @@ pub struct ChunkPool {
 }
 
 impl ChunkPool {
+    /// The pool of an arena that is taken over: one flag for each chunk with memory, set when a bucket links to it.
+    pub fn adopt(is_linked: &[bool]) -> ChunkPool {
+        let used = is_linked.iter().rposition(|linked| *linked).map_or(0, |last| last + 1);
+        let free = (0..used as u32).filter(|chunk| !is_linked[*chunk as usize]).collect();
+        ChunkPool { free, used: used as u32, allocated: is_linked.len() as u32 }
+    }
+
     pub fn take(&mut self) -> Option<u32> {
         if let Some(chunk) = self.free.pop() {
             return Some(chunk);

@@ -256,11 +256,11 @@ impl Index {
     }
 }
 
-fn raise_moves(arena: &Arena, bucket: u64) {
+pub(crate) fn raise_moves(arena: &Arena, bucket: u64) {
     // SYNC moves: raised after the copy and before the clear, both release; a reader that saw the cleared slot
     // sees this too. Only the holder of the shard lock writes it.
     let moves = arena.moves(shard_of(bucket));
-    moves.store(moves.load(Ordering::Relaxed) + 1, Ordering::Release);
+    moves.store(moves.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }
 
 fn copy_access(arena: &Arena, from: Slot, to: Slot) {

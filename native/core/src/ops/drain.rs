@@ -205,7 +205,7 @@ impl Store {
         self.hash_of_record(&header, location)
     }
 
-    fn hash_of_record(&self, header: &Header, location: Location) -> u64 {
+    pub(crate) fn hash_of_record(&self, header: &Header, location: Location) -> u64 {
         let first = self.arena.record_byte(location).expect("inside its segment");
         let copy_and_hash = |key: &mut [u8]| {
             copy_out(self.arena.data(), first, header.key_at as usize, key);

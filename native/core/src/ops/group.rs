@@ -146,7 +146,17 @@ impl Store {
     fn publish_group(&self, requests: &[WriteRequest], records: &[RecordBuffer], places: &[Location]) {
         let group = self.arena.superblock(superblock::GROUP);
         let before = group.load(Ordering::Relaxed);
-        group.store(before + 1, Ordering::Relaxed);
+        // Every record lies complete in the small log, and no other has a clock word between theirs: with these
+        // words a takeover completes what this owner may not live to complete.
+        let clock_of = |record: Option<&RecordBuffer>| record.map_or(0, |record| record.header().clock);
+        for (word, value) in [
+            (superblock::GROUP_FIRST, clock_of(records.first())),
+            (superblock::GROUP_LAST, clock_of(records.last())),
+            (superblock::GROUP_RECORDS, records.len() as u64),
+        ] {
+            self.arena.superblock(word).store(value, Ordering::Relaxed);
+        }
+        group.store(before.wrapping_add(1), Ordering::Release);
         // SYNC group: who sees a slot of this group sees the odd count, or the even one after it.
         fence(Ordering::Release);
         for ((request, record), place) in requests.iter().zip(records).zip(places) {
@@ -155,7 +165,8 @@ impl Store {
             let slot = current.map(|current| current.slot).unwrap_or_else(|| self.slot_for_group(hash));
             self.publish_at(hash, slot, current, 1, *place, &record.header(), false);
         }
-        group.store(before + 2, Ordering::Release);
+        group.store(before.wrapping_add(2), Ordering::Release);
+        self.arena.superblock(superblock::GROUP_RECORDS).store(0, Ordering::Relaxed);
         self.announce(Change::Set, places);
     }
 

@@ -37,6 +37,8 @@ impl Store {
         let has_memory = self.arena.data().allocate(geometry.index_word() * 8 + from * 8, slots * 8)
             && self.arena.touch().allocate(geometry.index_touch_byte() + from, slots);
         if has_memory {
+            // First for a takeover, then for those who split: it must not find buckets without memory.
+            self.arena.superblock(superblock::ALLOCATED_BUCKETS).fetch_max(wanted, Ordering::AcqRel);
             self.allocated_buckets.fetch_max(wanted, Ordering::AcqRel);
             self.update_limit();
         }
@@ -57,6 +59,8 @@ impl Store {
         let has_memory = self.arena.data().allocate(geometry.chunks_word() * 8 + from * 8, slots * 8)
             && self.arena.touch().allocate(geometry.chunk_touch_byte() + from, slots);
         if has_memory {
+            let for_takeover = self.arena.superblock(superblock::ALLOCATED_CHUNKS);
+            for_takeover.fetch_max(wanted as u64, Ordering::AcqRel);
             lock(&self.index.chunks).set_allocated(wanted as u32);
             self.update_limit();
         }

@@ -120,7 +120,7 @@ impl Store {
         self.ensure_open()?;
         let epoch = clock::tick(self.clock_word(), self.arena.wall_ms(), 0);
         let changes = self.arena.namespace_word(namespace, crate::layout::NAMESPACE_CHANGES);
-        changes.store(changes.load(Ordering::Relaxed) + 1, Ordering::Release);
+        changes.store(changes.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         // SYNC epoch.
         self.arena.namespace_word(namespace, crate::layout::NAMESPACE_EPOCH).store(epoch, Ordering::Release);
         let usage = &self.usage[namespace as usize];

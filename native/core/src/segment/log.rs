@@ -3,7 +3,7 @@
 use super::{release_fence, Kind, Segments};
 use crate::arena::copy;
 use crate::arena::Arena;
-use crate::layout::{Location, GRAIN_BYTES};
+use crate::layout::{Location, SegmentState, GRAIN_BYTES};
 use crate::sync::{lock, Mutex, Ordering};
 use std::collections::VecDeque;
 
@@ -14,6 +14,8 @@ struct State {
     drained: u32,
     /// Grains between the drain and the head.
     grains: u64,
+    /// Whether the last segment takes more records; after a takeover that found it damaged it does not.
+    is_open: bool,
 }
 
 /// One of the two logs of the store.
@@ -34,7 +36,17 @@ pub enum Front {
 
 impl Log {
     pub fn new(kind: Kind) -> Log {
-        Log { state: Mutex::new(State { segments: VecDeque::new(), drained: 0, grains: 0 }), kind }
+        Log {
+            state: Mutex::new(State { segments: VecDeque::new(), drained: 0, grains: 0, is_open: true }),
+            kind,
+        }
+    }
+
+    /// The log of an arena that is taken over: segments with their used grains, oldest first.
+    #[cfg(not(loom))]
+    pub fn adopt(kind: Kind, segments: Vec<(u32, u32)>, is_open: bool) -> Log {
+        let grains = segments.iter().map(|(_, used)| *used as u64).sum();
+        Log { state: Mutex::new(State { segments: segments.into(), drained: 0, grains, is_open }), kind }
     }
 
     /// Writes a record at the head. `None` when a segment is needed and none is ready.
@@ -53,12 +65,13 @@ impl Log {
         );
         let mut state = lock(&self.state);
         let has_room = match state.segments.back() {
-            Some((_, used)) => *used + grains <= arena.segment_grains() as u32,
+            Some((_, used)) => state.is_open && *used + grains <= arena.segment_grains() as u32,
             None => false,
         };
         if !has_room {
             let segment = segments.take(arena, self.kind, for_drain)?;
             state.segments.push_back((segment, 0));
+            state.is_open = true;
         }
         let (segment, offset) = {
             let open = state.segments.back_mut().expect("a segment was just opened");
@@ -71,10 +84,10 @@ impl Log {
         release_fence();
         let first = arena.record_byte(location).expect("inside its segment");
         copy::copy_in(arena.data(), first, bytes);
-        // What takeover and `check` walk: kind and used grains.
-        arena
-            .segment_state(segment)
-            .store((self.kind as u64) << 32 | (offset + grains) as u64, Ordering::Release);
+        // What a takeover walks: no slot leads beyond it. Only the holder of this lock writes it.
+        let state_word = arena.segment_state(segment);
+        let taken = SegmentState::from_bits(state_word.load(Ordering::Relaxed));
+        state_word.store(SegmentState { used: offset + grains, ..taken }.bits(), Ordering::Release);
         Some(location)
     }
 
@@ -88,7 +101,7 @@ impl Log {
             return Front::Record(location);
         }
         // The open segment stays: its free rest is where the next record goes.
-        if state.segments.len() == 1 {
+        if state.segments.len() == 1 && state.is_open {
             return Front::Empty;
         }
         state.segments.pop_front();

@@ -15,16 +15,35 @@ pub use log::{Front, Log};
 pub use runs::{copy_run, Extent, Runs};
 
 use crate::arena::Arena;
-use crate::layout::WORD_BYTES;
+use crate::layout::{SegmentState, WORD_BYTES};
 use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering};
 
 /// What a segment holds, as written in the segment table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
+    /// Nothing, and no memory.
     Free = 0,
     Small = 1,
     Main = 2,
     Runs = 3,
+    /// Nothing yet.
+    Ready = 4,
+}
+
+impl Kind {
+    pub fn of(state: SegmentState) -> Kind {
+        match state.kind {
+            1 => Kind::Small,
+            2 => Kind::Main,
+            3 => Kind::Runs,
+            4 => Kind::Ready,
+            _ => Kind::Free,
+        }
+    }
+
+    fn state(self, sequence: u64) -> u64 {
+        SegmentState { sequence, kind: self as u8, used: 0 }.bits()
+    }
 }
 
 /// Segments only a drain may take: the survivors of two half-drained segments fit in them.
@@ -42,6 +61,8 @@ struct Pool {
     in_use: usize,
     /// Segments the budget allows, ready ones included.
     limit: usize,
+    /// Of the next segment that is taken.
+    sequence: u64,
 }
 
 /// The owner's table of segments.
@@ -58,10 +79,28 @@ pub struct Segments {
 
 impl Segments {
     pub fn new(total: usize, limit: usize) -> Segments {
-        let pool = Pool { ready: Vec::new(), unallocated: Vec::new(), fresh: 0, in_use: 0, limit };
+        let pool =
+            Pool { ready: Vec::new(), unallocated: Vec::new(), fresh: 0, in_use: 0, limit, sequence: 1 };
         let kinds = (0..total).map(|_| crate::sync::AtomicU8::new(0)).collect();
         let last_changes = (0..total).map(|_| AtomicU64::new(0)).collect();
         Segments { pool: Mutex::new(pool), kinds, last_changes, emptied: Mutex::new(Vec::new()), total }
+    }
+
+    /// The table of an arena that is taken over: what each segment holds, and the highest sequence among them.
+    #[cfg(not(loom))]
+    pub fn adopt(kinds: &[Kind], highest_sequence: u64) -> Segments {
+        let of = |wanted: Kind| (0..kinds.len() as u32).filter(move |id| kinds[*id as usize] == wanted);
+        let fresh = kinds.iter().rposition(|kind| *kind != Kind::Free).map_or(0, |last| last as u32 + 1);
+        let pool = Pool {
+            ready: of(Kind::Ready).collect(),
+            unallocated: of(Kind::Free).filter(|id| *id < fresh).collect(),
+            fresh,
+            in_use: kinds.iter().filter(|kind| !matches!(kind, Kind::Free | Kind::Ready)).count(),
+            limit: kinds.len(),
+            sequence: highest_sequence + 1,
+        };
+        let table = kinds.iter().map(|kind| crate::sync::AtomicU8::new(*kind as u8)).collect();
+        Segments { pool: Mutex::new(pool), kinds: table, total: kinds.len() }
     }
 
     /// Takes a ready segment. `None` when there is none, or only those that drains need.
@@ -73,7 +112,8 @@ impl Segments {
         let segment = pool.ready.pop()?;
         pool.in_use += 1;
         self.kinds[segment as usize].store(kind as u8, Ordering::Relaxed);
-        arena.segment_state(segment).store((kind as u64) << 32, Ordering::Relaxed);
+        arena.segment_state(segment).store(kind.state(pool.sequence), Ordering::Relaxed);
+        pool.sequence += 1;
         Some(segment)
     }
 
@@ -85,8 +125,8 @@ impl Segments {
         let next = (generation.load(Ordering::Relaxed) + 1) & u32::MAX as u64;
         generation.store(next, Ordering::Relaxed);
         release_fence();
-        arena.segment_state(segment).store(Kind::Free as u64, Ordering::Relaxed);
-        self.kinds[segment as usize].store(Kind::Free as u8, Ordering::Relaxed);
+        arena.segment_state(segment).store(Kind::Ready.state(0), Ordering::Relaxed);
+        self.kinds[segment as usize].store(Kind::Ready as u8, Ordering::Relaxed);
         let mut pool = lock(&self.pool);
         pool.in_use -= 1;
         pool.ready.push(segment);
@@ -128,7 +168,7 @@ impl Segments {
             1 => Kind::Small,
             2 => Kind::Main,
             3 => Kind::Runs,
-            _ => Kind::Free,
+            _ => Kind::Ready,
         }
     }
 
@@ -152,6 +192,7 @@ impl Segments {
         let allocated = arena.data().allocate(arena.geometry().segment_word(segment) * WORD_BYTES, bytes);
         let mut pool = lock(&self.pool);
         if allocated {
+            arena.segment_state(segment).store(Kind::Ready.state(0), Ordering::Relaxed);
             pool.ready.push(segment);
             Growth::Grown
         } else {
@@ -173,6 +214,7 @@ impl Segments {
     pub fn punch(&self, arena: &Arena, segments: Vec<u32>) {
         let bytes = arena.geometry().segment_bytes;
         for segment in &segments {
+            arena.segment_state(*segment).store(Kind::Free.state(0), Ordering::Relaxed);
             arena.data().punch(arena.geometry().segment_word(*segment) * WORD_BYTES, bytes);
         }
         lock(&self.pool).unallocated.extend(segments);
@@ -184,6 +226,26 @@ impl Segments {
 
     pub fn limit(&self) -> usize {
         lock(&self.pool).limit
+    }
+
+    /// Allocates what drains and writers must find ready, also beyond the limit: a drain without a segment for what
+    /// it keeps would have to let go of it.
+    #[cfg(not(loom))]
+    pub fn grow_ready(&self, arena: &Arena) -> bool {
+        loop {
+            let limit = {
+                let mut pool = lock(&self.pool);
+                if pool.ready.len() >= READY_LOW {
+                    return true;
+                }
+                std::mem::replace(&mut pool.limit, usize::MAX)
+            };
+            let growth = self.grow(arena);
+            lock(&self.pool).limit = limit;
+            if growth != Growth::Grown {
+                return false;
+            }
+        }
     }
 
     pub fn ready_count(&self) -> usize {

@@ -332,14 +332,68 @@ impl Runs {
         (state.used_units, state.segments.len())
     }
 
+    /// Takes a segment into the table again, all of it free.
+    #[cfg(not(loom))]
+    pub fn adopt_segment(&self, segment: u32) {
+        self.open(&mut lock(&self.state), segment);
+    }
+
+    /// Takes the units of a value that a takeover has found. False, and nothing taken, when they are not as many as
+    /// the value has, leave their segment or belong to another value already.
+    #[cfg(not(loom))]
+    pub fn adopt(&self, extents: &[Extent], value_bytes: usize, hash: u64) -> bool {
+        let mut state = lock(&self.state);
+        let units: u64 = extents.iter().map(|extent| extent.units as u64).sum();
+        if value_bytes == 0 || units != value_bytes.div_ceil(self.unit_bytes) as u64 {
+            return false;
+        }
+        for (index, extent) in extents.iter().enumerate() {
+            if !self.is_within(&state, *extent, true) {
+                for taken in &extents[..index] {
+                    let (segment, first) = self.place(*taken);
+                    self.update(&mut state, segment, first, taken.units as usize, true);
+                    state.segments.get_mut(&segment).expect("taken").owners.remove(&(first as u32));
+                }
+                return false;
+            }
+            let (segment, first) = self.place(*extent);
+            self.update(&mut state, segment, first, extent.units as usize, false);
+            state.segments.get_mut(&segment).expect("a run segment").owners.insert(first as u32, hash);
+        }
+        true
+    }
+
+    /// Gives back the segments in which a takeover has found nothing.
+    #[cfg(not(loom))]
+    pub fn retire_empty(&self, arena: &Arena, segments: &Segments) {
+        let mut state = lock(&self.state);
+        let all = self.units_per_segment;
+        let is_empty =
+            |(id, run_segment): (&u32, &RunSegment)| (run_segment.free_units == all).then_some(*id);
+        let empty: Vec<u32> = state.segments.iter().filter_map(is_empty).collect();
+        for segment in empty {
+            state.by_free.remove(&(all, segment));
+            state.segments.remove(&segment);
+            segments.retire(arena, segment);
+        }
+    }
+
+    /// Whether an extent lies in a run segment and all its units are free, or taken.
+    fn is_within(&self, state: &State, extent: Extent, is_free: bool) -> bool {
+        let unit = extent.unit as usize;
+        let Ok(segment) = u32::try_from(unit / self.units_per_segment) else { return false };
+        let first = unit % self.units_per_segment;
+        let end = first + extent.units as usize;
+        state.segments.get(&segment).is_some_and(|run_segment| {
+            extent.units > 0
+                && end <= self.units_per_segment
+                && (first..end).all(|unit| run_segment.is_free(unit) == is_free)
+        })
+    }
+
     /// Whether every unit of an extent is taken, for `check`.
     pub fn is_taken(&self, extent: Extent) -> bool {
-        let state = lock(&self.state);
-        let (segment, first) = self.place(extent);
-        state.segments.get(&segment).is_some_and(|run_segment| {
-            first + extent.units as usize <= self.units_per_segment
-                && (first..first + extent.units as usize).all(|unit| !run_segment.is_free(unit))
-        })
+        self.is_within(&lock(&self.state), extent, false)
     }
 }
 
