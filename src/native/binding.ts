@@ -120,6 +120,10 @@ export interface NativeModule {
   joinStore(dir: string): NativeHandle
   startBelow(handle: NativeHandle, options: NativeBelowOptions): NativeRecovery
   stopBelow(handle: NativeHandle): void
+  beginFilter(handle: NativeHandle, keys: number): number
+  addToFilter(handle: NativeHandle, keys: Uint8Array): void
+  endFilter(handle: NativeHandle, rebuild: number, isComplete: boolean): boolean
+  isFilterCrowded(handle: NativeHandle): boolean
   namespaceId(handle: NativeHandle, name: string): number
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void

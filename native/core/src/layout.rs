@@ -147,7 +147,7 @@ pub mod superblock {
     #[cfg(not(loom))]
     pub const WORDS: usize = 512;
     #[cfg(loom)]
-    pub const WORDS: usize = 48;
+    pub const WORDS: usize = 56;
 }
 
 /// Word offsets in a counter slot of the touch file: one for each namespace and thread that reads.

@@ -309,3 +309,45 @@ pub fn join_store(dir: String) -> Result<External<Handle>> {
 pub fn namespace_id(handle: &External<Handle>, name: String) -> Result<u32> {
     owner(handle)?.namespace(&name).map_err(coded)
 }
+
+/// Begins a rebuild of the absent filter for about so many keys in the index: its number, 0 when there is no room for it.
+#[napi(js_name = "beginFilter")]
+pub fn begin_filter(handle: &External<Handle>, keys: f64) -> Result<u32> {
+    match owner(handle)?.begin_filter(keys as u64) {
+        Ok(rebuild) => Ok(rebuild.unwrap_or(0)),
+        Err(error) if error.code == Code::Full => Ok(0),
+        Err(error) => Err(coded(error)),
+    }
+}
+
+/// Adds keys that the index has, packed: `u16 key bytes | key`, with their namespaces as two bytes in front.
+#[napi(js_name = "addToFilter")]
+pub fn add_to_filter(handle: &External<Handle>, packed: Uint8Array) -> Result<()> {
+    let store = owner(handle)?;
+    let mut rest = packed.as_ref();
+    while rest.len() > 4 {
+        let key_bytes = u16::from_le_bytes([rest[0], rest[1]]) as usize;
+        let key = &rest[2..2 + key_bytes];
+        let namespace = u16::from_be_bytes([key[0], key[1]]) as u32;
+        store.filter_add_to_next(store.hasher().hash(namespace, &key[2..]));
+        rest = &rest[2 + key_bytes..];
+    }
+    Ok(())
+}
+
+/// The filter answers from now on, when `isComplete`; else the rebuild is given up.
+#[napi(js_name = "endFilter")]
+pub fn end_filter(handle: &External<Handle>, rebuild: u32, is_complete: bool) -> Result<bool> {
+    let store = owner(handle)?;
+    if !is_complete {
+        store.filter_abandon_rebuild(rebuild);
+        return Ok(false);
+    }
+    Ok(store.filter_finish_rebuild(rebuild))
+}
+
+/// Whether the filter should be rebuilt, larger.
+#[napi(js_name = "isFilterCrowded")]
+pub fn is_filter_crowded(handle: &External<Handle>) -> Result<bool> {
+    Ok(owner(handle)?.filter_is_crowded())
+}

@@ -54,6 +54,19 @@ impl Store {
         }
     }
 
+    /// Begins a rebuild of the absent filter, for everything below. Between two batches of the log, so that what was added
+    /// to the filter before can be found below; what the log's own index has is added here, the caller adds what the
+    /// index below has.
+    pub fn begin_filter(&self, keys: u64) -> Result<Option<u32>> {
+        let Some(below) = self.below() else { return Ok(None) };
+        let rebuild = {
+            let _appending = lock(&below.appending);
+            self.filter_begin_rebuild(keys + below.tail.keys() as u64)?
+        };
+        below.tail.each_hash(|hash| self.filter_add_to_next(hash));
+        Ok(Some(rebuild))
+    }
+
     /// The end of the log, for the index below to note.
     pub fn log_position(&self) -> Option<Position> {
         Some(self.below()?.log.position())

@@ -1,8 +1,11 @@
 //! Beginning and ending: the log is recovered and followed from then on; at the end it takes what is left.
 
 use super::{follow, names, Below};
+use crate::clock::COUNTER_BITS;
 use crate::error::{Code, Result, StoreError};
-use crate::layout::{superblock, NAMESPACE_EPOCH};
+use crate::feed::{read_header, Change};
+use crate::index::Walk;
+use crate::layout::{shard_of, superblock, NAMESPACE_EPOCH};
 use crate::log::{store_id_of, LogOptions, Position, Recovery, ValueLog, FILE_BYTES};
 use crate::namespaces;
 use crate::open::{random, OwnedStore};
@@ -10,6 +13,11 @@ use crate::store::Store;
 use crate::sync::{lock, Ordering};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A writer is not between its clock reading and its place in the feed for longer than this.
+const LOG_AGAIN_MS: u64 = 2000;
+/// Slots looked at under one lock.
+const SLOTS_AT_ONCE: usize = 16;
 
 /// Where and how a store keeps what leaves RAM.
 #[derive(Clone, Debug)]
@@ -76,9 +84,14 @@ impl OwnedStore {
         if store.below.set(below).is_err() {
             return Err(StoreError::new(Code::Config, "this store has its tiers already"));
         }
+        // Of an arena that was taken over: adds would not reach the copies of its owner.
+        store.filter_forget();
         store.update_limit();
+        let below = store.below().expect("set above");
+        below.progress.advance_logged(store.sequence());
         let thread = follow::start(store.clone(), store.sequence() + 1);
-        *lock(&store.below().expect("set above").thread) = Some(thread);
+        *lock(&below.thread) = Some(thread);
+        store.log_again()?;
         Ok(Started { recovery, pinned })
     }
 }
@@ -99,6 +112,48 @@ impl Store {
             names::save(dir, &self.names())?;
         }
         Ok(())
+    }
+
+    /// What an arena that was taken over has and its log may not have got: everything written since a little before the
+    /// newest change in the log. (Clock words come in the order of the feed but for writers under way at a time.)
+    fn log_again(&self) -> Result<()> {
+        let logged = self.arena.superblock(superblock::LOGGED_CLOCK).load(Ordering::Relaxed);
+        let since = logged.saturating_sub(LOG_AGAIN_MS << COUNTER_BITS);
+        for namespace in 0..namespaces::count(&self.arena) {
+            let epoch = namespaces::epoch(&self.arena, namespace);
+            if epoch > since {
+                self.feed.push_clear(namespace, epoch);
+            }
+        }
+        for bucket in 0..self.arena.bucket_count() {
+            let mut done = 0;
+            // In pieces: a chain may be longer than the feed.
+            while self.log_slots_again(bucket, done, since)? {
+                done += SLOTS_AT_ONCE;
+            }
+        }
+        Ok(())
+    }
+
+    /// False at the end of the bucket. Nobody writes yet, so the slots stay where they are.
+    fn log_slots_again(&self, bucket: u64, from: usize, since: u64) -> Result<bool> {
+        self.await_log(SLOTS_AT_ONCE)?;
+        let _shard = lock(&self.shards[shard_of(bucket)]);
+        let mut slots = Walk::new(&self.arena, bucket).skip(from);
+        for (_, word) in slots.by_ref().take(SLOTS_AT_ONCE).filter(|(_, word)| word.is_entry()) {
+            let location = word.location();
+            let header = read_header(&self.arena, location).expect("a published slot leads to a record");
+            if header.clock.max(header.expiry_clock) <= since {
+                continue;
+            }
+            let change = match (header.is_tombstone(), header.expiry_clock == header.clock) {
+                (true, _) => Change::Delete,
+                (false, true) => Change::Set,
+                (false, false) => Change::Touch,
+            };
+            self.announce(change, &[location]);
+        }
+        Ok(slots.next().is_some())
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

@@ -213,6 +213,14 @@ impl TailIndex {
         }
     }
 
+    /// Shows the store's hash of every key, those that were inserted or moved to the frozen generation meanwhile or not.
+    pub fn each_hash(&self, mut each: impl FnMut(u64)) {
+        for shard in &self.shards {
+            let shard = lock(shard);
+            shard.active.keys().chain(shard.frozen.keys()).for_each(|key| each(key.hash));
+        }
+    }
+
     /// Keys in both generations; one in both counts twice.
     pub fn keys(&self) -> usize {
         let keys = |shard: &Mutex<Shard>| {

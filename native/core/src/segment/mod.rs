@@ -100,7 +100,14 @@ impl Segments {
             sequence: highest_sequence + 1,
         };
         let table = kinds.iter().map(|kind| crate::sync::AtomicU8::new(*kind as u8)).collect();
-        Segments { pool: Mutex::new(pool), kinds: table, total: kinds.len() }
+        let last_changes = kinds.iter().map(|_| AtomicU64::new(0)).collect();
+        Segments {
+            pool: Mutex::new(pool),
+            kinds: table,
+            last_changes,
+            emptied: Mutex::new(Vec::new()),
+            total: kinds.len(),
+        }
     }
 
     /// Takes a ready segment. `None` when there is none, or only those that drains need.
