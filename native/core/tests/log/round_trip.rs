@@ -205,6 +205,40 @@ fn a_stretch_is_given_exactly() {
     }
 }
 
+/// The first bytes of a log, as docs/FORMAT.md draws them; a change here raises the format version.
+#[test]
+fn golden_headers() {
+    let dir = Dir::new();
+    let (log, ..) = reopen(&dir.0, options(4096), Position::START);
+    let mut packed = Vec::new();
+    pack_clear(5, 3, 9, &mut packed);
+    log.append(ARENA_ID, 5, 6, &packed).expect("appended");
+    let bytes = std::fs::read(dir.file(1)).expect("the file");
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let zeros = |count: usize| "00".repeat(count);
+    let file = ["52414d43564c4f47", "01000000", "01000000", "8877665544332211", &zeros(36)].concat();
+    assert_eq!(hex(&bytes[..60]), file);
+    let batch = [
+        "56424154",
+        "28000000",
+        "01000000",
+        "40000000",
+        "efcdab8967452301",
+        "0500000000000000",
+        "0600000000000000",
+        "01000000",
+        "40000000",
+        &zeros(8),
+    ]
+    .concat();
+    assert_eq!(hex(&bytes[64..120]), batch);
+    let crc = |parts: [&[u8]; 2]| hex(&crc32fast::hash(&parts.concat()).to_le_bytes());
+    assert_eq!(hex(&bytes[60..64]), crc([&STORE_ID.to_le_bytes(), &bytes[..60]]));
+    assert_eq!(hex(&bytes[120..124]), crc([&packed, &[]]));
+    assert_eq!(hex(&bytes[124..128]), crc([&STORE_ID.to_le_bytes(), &bytes[64..124]]));
+    assert_eq!(bytes[128..168], packed);
+}
+
 #[test]
 fn what_is_not_ours_is_refused() {
     let dir = Dir::new();
