@@ -105,7 +105,11 @@ export class BlobIds {
     const found = this.#space.peek(rootKey)
     if (found === undefined) return { first: 0, last: 0, version: undefined }
     const bytes = found.value as Buffer
-    return { first: bytes.readDoubleLE(0), last: bytes.readDoubleLE(8), version: found.version }
+    const [first, last] = bytes.length === 16 ? [bytes.readDoubleLE(0), bytes.readDoubleLE(8)] : [0, -1]
+    if (!(Number.isSafeInteger(first) && Number.isSafeInteger(last) && first <= last)) {
+      throw new RamcacheError('ERR_RAMCACHE_CORRUPT', 'the list of all blobs is damaged')
+    }
+    return { first, last, version: found.version }
   }
 
   #moveTo(change: (root: Root) => { first: number; last: number }): void {

@@ -30,7 +30,7 @@ export class Leases {
     this.#space = space
   }
 
-  /** Returns what gives it back; a second call does nothing. */
+  /** Returns what gives it back; that never fails, and a second call does nothing. */
   take(id: string, holder: Holder): () => void {
     this.#count(id, 1)
     const held = { id, holder: new WeakRef(holder) }
@@ -39,7 +39,12 @@ export class Leases {
     return () => {
       if (!this.#held.delete(held)) return
       this.#stopIfIdle()
-      this.#count(id, -1)
+      try {
+        this.#count(id, -1)
+      } catch (error) {
+        // A store without room, or closed: the lease ends by its expiry, and what it was for is done.
+        if (!(error instanceof RamcacheError)) throw error
+      }
     }
   }
 
@@ -70,8 +75,9 @@ export class Leases {
         if (held.holder.deref() === undefined) this.#held.delete(held)
         // A reader that comes late may still find all its chunks. A writer's `publish` looks for itself.
         else this.renew(held.id)
-      } catch {
+      } catch (error) {
         // A store without room; the lease has three more chances.
+        if (!(error instanceof RamcacheError)) throw error
       }
     }
     this.#stopIfIdle()

@@ -170,10 +170,15 @@ export class OwnedBlobs extends Blobs {
 
   /** Deletes what a draft has written: nothing of it stays. At once when the store is closing. */
   async abandon(draft: Draft, chunkCount: number): Promise<void> {
-    await this.#forget(draft.id, chunkCount, () => {
-      this.#allIds.remove(draft.id, draft.page)
+    try {
+      await this.#forget(draft.id, chunkCount, () => {
+        this.#allIds.remove(draft.id, draft.page)
+        draft.release()
+      })
+    } finally {
+      // Whatever is left is the sweep's.
       draft.release()
-    })
+    }
   }
 
   /**
@@ -195,15 +200,17 @@ export class OwnedBlobs extends Blobs {
   #sweepInBackground(): void {
     if (this.#isSweeping) return
     this.#isSweeping = true
-    // Whatever goes wrong, the next sweep tries again: nothing but room depends on it.
     const sweep = async () => {
-      if (this.#engine.hasNamespace(blobsNamespace)) await this.sweep()
-    }
-    sweep()
-      .catch(() => {})
-      .finally(() => {
+      try {
+        if (this.#engine.hasNamespace(blobsNamespace)) await this.sweep()
+      } catch (error) {
+        // A store that is full or closed: the next sweep tries again, and nothing but room depends on it.
+        if (!(error instanceof RamcacheError)) throw error
+      } finally {
         this.#isSweeping = false
-      })
+      }
+    }
+    void sweep()
   }
 
   /** Whether an id stays; one that does not is deleted here. */
@@ -212,7 +219,12 @@ export class OwnedBlobs extends Blobs {
     const found = this.#own.peek(id)
     // A lease without a record is of a writer whose record was evicted; it will write it again.
     if (found === undefined) return this.#allLeases.stands(id)
-    const record = decodeRecord(found.value as Buffer)
+    const record = readable(() => decodeRecord(found.value as Buffer))
+    if (record === undefined) {
+      // Nobody knows what it led to. Those chunks are read by nobody and leave as all that is cold.
+      this.#own.delete(id, found.version)
+      return false
+    }
     if (this.#isPublished(id, record) || this.#allLeases.stands(id)) return true
     if (!record.isSuspected) {
       this.#own.set(id, encodeRecord({ ...record, isSuspected: true }), { ifVersion: found.version })
@@ -223,13 +235,7 @@ export class OwnedBlobs extends Blobs {
   }
 
   #isPublished(id: string, { namespace, key }: BlobRecord): boolean {
-    let value: unknown
-    try {
-      value = this.#engine.space(namespace).peek(key)?.value
-    } catch (error) {
-      // Something else, which cannot be read.
-      if (!(error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_CORRUPT')) throw error
-    }
+    const value = readable(() => this.#engine.space(namespace).peek(key)?.value)
     return value instanceof Manifest && value.id === id
   }
 
@@ -263,5 +269,15 @@ export class OwnedBlobs extends Blobs {
   get #allLeases(): Leases {
     this.#leases ??= new Leases(this.#own)
     return this.#leases
+  }
+}
+
+/** Undefined for what is damaged. */
+function readable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_CORRUPT') return undefined
+    throw error
   }
 }

@@ -141,11 +141,7 @@ export class BlobReader extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    try {
-      this.#release?.()
-    } catch {
-      // The lease ends by itself.
-    }
+    this.#release?.()
     done(error)
   }
 
