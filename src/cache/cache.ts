@@ -216,9 +216,22 @@ class OwnerCache extends ReadCache<Space> implements Cache {
 }
 
 /** The cache of a store that this process owns, `namespaces` being the settings it was opened with. */
-export function ownerCache(engine: Engine, blobs: OwnedBlobs, namespaces: Namespaces): Cache {
+export function ownerCache(
+  engine: Engine,
+  blobs: OwnedBlobs,
+  namespaces: Namespaces,
+  stop?: () => Promise<void>,
+): Cache {
   const ttlMs = namespaces[defaultNamespace]?.ttlMs
-  return new OwnerCache(new Lifetime(engine, blobs), engine, blobs, namespaces, defaultNamespace, ttlMs, true)
+  return new OwnerCache(
+    new Lifetime(engine, blobs, stop),
+    engine,
+    blobs,
+    namespaces,
+    defaultNamespace,
+    ttlMs,
+    true,
+  )
 }
 
 function copyKey(key: Key): Key {

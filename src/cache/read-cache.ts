@@ -29,12 +29,15 @@ export const attemptsMax = 100
 export class Lifetime {
   readonly engine: ReadEngine
   readonly blobs: Blobs
+  readonly #stop: (() => Promise<void>) | undefined
   readonly #openedUs = systemClock.monotonicUs()
   #isClosed = false
 
-  constructor(engine: ReadEngine, blobs: Blobs) {
+  /** `stop` brings what was written to disk, before the engine is closed. */
+  constructor(engine: ReadEngine, blobs: Blobs, stop?: () => Promise<void>) {
     this.engine = engine
     this.blobs = blobs
+    this.#stop = stop
   }
 
   get isClosed(): boolean {
@@ -47,11 +50,15 @@ export class Lifetime {
     return statsOf(counters, this.engine.ownerPid, uptimeSeconds)
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.blobs.close()
-    this.engine.close()
+    try {
+      if (this.#stop !== undefined) await this.#stop()
+    } finally {
+      this.engine.close()
+    }
   }
 }
 
@@ -206,7 +213,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     if (options !== undefined) validateClose(options)
     this.#isClosed = true
     this.space = closedSpace as S
-    if (this.#isRoot) this.lifetime.close()
+    if (this.#isRoot) await this.lifetime.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

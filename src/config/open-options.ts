@@ -2,6 +2,7 @@
  * Options of `open()` and `attach()`, and the one validator for them. Whoever opens a store (library, tools, tests)
  * comes through here, so a mistake gets the same message everywhere and nothing is silently ignored.
  */
+import { join } from 'node:path'
 import { show } from '../base/errors.ts'
 import { parseDuration } from './duration.ts'
 import { checkFields, configError, notSupported } from './fields.ts'
@@ -29,6 +30,8 @@ export interface ValidatedNamespace {
 export interface ValidatedOpen {
   readonly dir: string
   readonly memoryBytes: number
+  /** Directory of the SSD tier; without it everything stays in RAM. */
+  readonly ssdDir?: string
   readonly namespaces: Record<string, ValidatedNamespace>
   readonly internal?: InternalOptions
 }
@@ -39,8 +42,8 @@ export const memoryBytesMin = 512 * 1024
 export const memoryBytesMax = 256 * 1024 ** 3
 const dirBytesMax = 4095
 
-const openFields = ['dir', 'memory', 'namespaces', 'listen'] as const
-const openLater = ['tiers', 'peers', 'tcp', 'metrics', 'acl'] as const
+const openFields = ['dir', 'memory', 'tiers', 'namespaces', 'listen'] as const
+const openLater = ['peers', 'tcp', 'metrics', 'acl'] as const
 const namespaceLater = [
   'quota',
   'pin',
@@ -56,15 +59,18 @@ const namespaceLater = [
 /** @internal Throws ERR_RAMCACHE_CONFIG; otherwise every default is filled in, in bytes and milliseconds. */
 export function validateOpen(options: unknown, reader: MachineReader = machine): ValidatedOpen {
   checkFields(options, 'open()', openFields, openLater, ['__internal'])
-  const { dir, memory, namespaces, listen, __internal: internal } = options
+  const { dir, memory, tiers, namespaces, listen, __internal: internal } = options
   if (listen !== undefined && listen !== false) {
     if (listen === true || typeof listen === 'string')
       throw notSupported('the option listen other than false')
     throw configError(`listen must be false or a path, not ${show(listen)}`)
   }
+  const storeDir = validateDir(dir, 'open()')
+  const ssdDir = validateTiers(tiers, storeDir)
   const validated = {
-    dir: validateDir(dir, 'open()'),
+    dir: storeDir,
     memoryBytes: validateMemory(memory, reader),
+    ...(ssdDir === undefined ? {} : { ssdDir }),
     namespaces: validateNamespaces(namespaces),
   }
   return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
@@ -87,6 +93,18 @@ function validateDir(dir: unknown, where: string): string {
     throw configError(`dir is ${bytes} bytes long, above the maximum of ${dirBytesMax} bytes: ${show(dir)}`)
   }
   return dir
+}
+
+/** The directory of the SSD tier, `undefined` when there is to be none. */
+function validateTiers(tiers: unknown, dir: string): string | undefined {
+  const ssdDefault = join(dir, 'ssd')
+  if (tiers === undefined) return ssdDefault
+  checkFields(tiers, 'tiers', ['ssd'], ['hdd', 'remote'])
+  const { ssd } = tiers
+  if (ssd === false) return undefined
+  if (ssd === undefined) return ssdDefault
+  checkFields(ssd, 'tiers.ssd', ['path'], ['floor'])
+  return ssd.path === undefined ? ssdDefault : validateDir(ssd.path, 'tiers.ssd')
 }
 
 function validateMemory(memory: unknown, reader: MachineReader): number {

@@ -11,6 +11,11 @@ export interface OpenOptions {
    * process may use.
    */
   memory?: Size | 'auto'
+  /**
+   * Where entries go that leave RAM, and what survives a stop. `ssd`: a directory on a fast disk, by default `ssd` in
+   * `dir`; `false` keeps everything in RAM, and then the coldest entries are gone when the budget is used up.
+   */
+  tiers?: { ssd?: { path?: string } | false }
   /** Settings by namespace name; `default` is the namespace of the cache that `open` returns. */
   namespaces?: Record<string, NamespaceOptions>
   /** `false`: no other process can join. The only value this version supports, and its default. */

@@ -122,8 +122,11 @@ export interface NativeModule {
   stopBelow(handle: NativeHandle): void
   beginFilter(handle: NativeHandle, keys: number): number
   addToFilter(handle: NativeHandle, keys: Uint8Array): void
+  addRecordToFilter(handle: NativeHandle, file: number, offset: number, bytes: number): void
   endFilter(handle: NativeHandle, rebuild: number, isComplete: boolean): boolean
   isFilterCrowded(handle: NativeHandle): boolean
+  countUsers(handle: NativeHandle): number
+  hasTiers(handle: NativeHandle): boolean
   namespaceId(handle: NativeHandle, name: string): number
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void

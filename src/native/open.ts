@@ -105,6 +105,15 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
     this.#cold = hasTiers ? new ColdReads(handle) : undefined
   }
 
+  get native(): NativeHandle {
+    return this.handle
+  }
+
+  /** Brings a pinned entry of an earlier run into RAM. @internal */
+  async recall(namespace: string, key: string): Promise<void> {
+    await this.space(namespace).resolve(key)
+  }
+
   async flush(): Promise<void> {
     this.ensureOpen()
     await this.#cold?.durable()
@@ -113,6 +122,11 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   override close(): void {
     this.#cold?.close()
     super.close()
+  }
+
+  /** Whether nobody else in this process has the store open. */
+  get isLastUser(): boolean {
+    return binding().countUsers(this.handle) === 1
   }
 
   protected override makeSpace(name: string): NativeWriteSpace {
@@ -191,7 +205,7 @@ function isOwn(name: string): boolean {
 }
 
 /** Throws what `open` of the core throws: CONFIG, FULL, LOCKED, UNAVAILABLE. */
-export function openEngine(options: EngineOptions): NativeEngine {
+export function openEngine(options: EngineOptions, hasTiers = false): NativeEngine {
   const internal = options.internal ?? {}
   try {
     const handle = binding().openStore({
@@ -202,7 +216,7 @@ export function openEngine(options: EngineOptions): NativeEngine {
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })
-    return new NativeEngine(handle, false)
+    return new NativeEngine(handle, hasTiers)
   } catch (error) {
     translate(error)
   }

@@ -4,11 +4,12 @@
  */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
-import type { PinnedKey, Started, Stop, TierThreadData } from './messages.ts'
+import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
 
 /** How often the log is asked whether a checkpoint is due. */
 const checkpointPollMs = 200
@@ -38,11 +39,9 @@ function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Pinne
   const recovery = binding().startBelow(handle, {
     dir: data.ssdDir,
     ...index.position(),
-    epochs: index.epochs().flatMap(({ namespace, epoch }) => [
-      namespace,
-      Number(epoch >> 32n),
-      Number(epoch & 0xffffffffn),
-    ]),
+    epochs: index
+      .epochs()
+      .flatMap(({ namespace, epoch }) => [namespace, Number(epoch >> 32n), Number(epoch & 0xffffffffn)]),
     syncIntervalMs: data.syncIntervalMs,
     fileBytes: data.fileBytes,
     reserveBytes: data.reserveBytes,
@@ -83,12 +82,52 @@ async function checkpoint(handle: NativeHandle, index: LogIndex, isForced: boole
   }
 }
 
+/** Keys read from the index between two looks at whether to stop. */
+const filterPageRows = 5000
+
+/** Makes the absent filter from the index. The old one, or "maybe", answers until it is complete. */
+async function rebuildFilter(
+  handle: NativeHandle,
+  index: LogIndex,
+  isStopping: () => boolean,
+): Promise<void> {
+  const rebuild = binding().beginFilter(handle, index.count().entries)
+  if (rebuild === 0) return
+  let isComplete = false
+  try {
+    for (let from: Buffer | undefined; !isStopping(); ) {
+      const page = index.scan(noBytes, from, filterPageRows)
+      const parts = page.rows.flatMap(({ key, isHashed, row }) => {
+        if (row.isTombstone) return []
+        if (isHashed) {
+          binding().addRecordToFilter(handle, row.file, row.offset, row.bytes)
+          return []
+        }
+        const length = Buffer.alloc(2)
+        length.writeUInt16LE(key.length)
+        return [length, key]
+      })
+      binding().addToFilter(handle, Buffer.concat(parts))
+      from = page.next
+      if (from === undefined) {
+        isComplete = true
+        return
+      }
+      await turn()
+    }
+  } finally {
+    binding().endFilter(handle, rebuild, isComplete)
+  }
+}
+
+const noBytes = Buffer.alloc(0)
+
 async function run(): Promise<void> {
   const warnings: string[] = []
   const handle = binding().joinStore(data.dir)
   const index = await openIndex(warnings)
   const pinned = start(handle, index, warnings)
-  const started: Started = { kind: 'started', pinned, warnings }
+  const started: FromKeeper = { kind: 'started', pinned, warnings }
   port.postMessage(started)
   let isStopping = false
   const stopped = new Promise<void>((resolve) => {
@@ -97,19 +136,35 @@ async function run(): Promise<void> {
       resolve()
     })
   })
+  await rebuildFilter(handle, index, () => isStopping)
+  let crowdedAt = 0
   while (!isStopping) {
+    if (binding().isFilterCrowded(handle) && index.count().entries > crowdedAt * 1.5) {
+      // Not again for every look, when there is no room for a larger one.
+      crowdedAt = index.count().entries
+      await rebuildFilter(handle, index, () => isStopping)
+    }
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointPollMs))])
     // What is left in the log at the end is found there at the next start.
     if (!isStopping) await checkpoint(handle, index, false)
   }
+  let failure: unknown
+  try {
+    binding().stopBelow(handle)
+  } catch (error) {
+    failure = error
+  }
   await index.close()
   binding().closeStore(handle, false)
+  if (failure !== undefined) throw failure
+  const message: FromKeeper = { kind: 'stopped' }
+  port.postMessage(message)
   port.close()
 }
 
 run().catch((error: unknown) => {
   const { code, message } = error as { code?: string; message: string }
-  const failed: Started = { kind: 'failed', code: code ?? 'ERR_RAMCACHE_UNAVAILABLE', message }
+  const failed: FromKeeper = { kind: 'failed', code: code ?? 'ERR_RAMCACHE_UNAVAILABLE', message }
   port.postMessage(failed)
   port.close()
 })

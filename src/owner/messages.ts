@@ -18,14 +18,15 @@ export interface PinnedKey {
   readonly key: string
 }
 
-/** From the thread that keeps the index, once. */
-export type Started =
+/** From the thread that keeps the index: when it has started, and when it has stopped. */
+export type FromKeeper =
   | {
       readonly kind: 'started'
       /** Pinned entries, wherever they lie. */
       readonly pinned: readonly PinnedKey[]
       readonly warnings: readonly string[]
     }
+  | { readonly kind: 'stopped' }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
 
 /** To the thread that keeps the index: finish and end. */

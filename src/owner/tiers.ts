@@ -2,52 +2,81 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
-import { binding, type NativeHandle, translate } from '../native/binding.ts'
-import type { PinnedKey, Started, Stop, TierThreadData } from './messages.ts'
+import { binding, type NativeHandle } from '../native/binding.ts'
+import { blobsNamespace, structuresNamespace } from '../native/engine.ts'
+import type { FromKeeper, Stop, TierThreadData } from './messages.ts'
 
+/** Changes are on disk this long after they were made, at the latest. */
+const syncIntervalMs = 1000
+/** Files of the value log; what a full disk leaves for deletes is two of them. */
+const fileBytes = 64 * 1024 * 1024
+const reserveBytes = 2 * fileBytes
 /** Threads that answer cold reads: one waits for the disk while the other looks at the index. */
 const readerCount = 2
 
+/** What starting and stopping needs of the engine. */
+export interface TieredEngine {
+  readonly native: NativeHandle
+  readonly isLastUser: boolean
+  recall(namespace: string, key: string): Promise<void>
+}
+
+/**
+ * Starts the tiers of a store, unless somebody else in this process has: then `undefined`. Rejects with what the index
+ * or the log failed with.
+ */
+export async function startTiers(
+  engine: TieredEngine,
+  dir: string,
+  ssdDir: string,
+): Promise<Tiers | undefined> {
+  if (binding().hasTiers(engine.native)) return undefined
+  const data: TierThreadData = {
+    dir,
+    ssdDir,
+    pinnedNamespaces: [structuresNamespace, blobsNamespace],
+    syncIntervalMs,
+    fileBytes,
+    reserveBytes,
+  }
+  const keeper = startThread('index-worker', data)
+  const started = await firstMessage(keeper)
+  if (started.kind !== 'started') {
+    await ended(keeper)
+    throw failureOf(started)
+  }
+  // Only now: readers look at an index that is there.
+  const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
+  for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
+  return new Tiers(engine, keeper, readers, started.warnings)
+}
+
 export class Tiers {
-  readonly #handle: NativeHandle
+  readonly #engine: TieredEngine
   readonly #keeper: Worker
   readonly #readers: Worker[]
   /** What went wrong at the start and was mended. */
   readonly warnings: readonly string[]
-  readonly pinned: readonly PinnedKey[]
 
-  private constructor(handle: NativeHandle, keeper: Worker, readers: Worker[], started: Started & { kind: 'started' }) {
-    this.#handle = handle
+  constructor(engine: TieredEngine, keeper: Worker, readers: Worker[], warnings: readonly string[]) {
+    this.#engine = engine
     this.#keeper = keeper
     this.#readers = readers
-    this.warnings = started.warnings
-    this.pinned = started.pinned
+    this.warnings = warnings
   }
 
-  /** Starts the threads; rejects with what the index or the log failed with. */
-  static async start(handle: NativeHandle, data: TierThreadData): Promise<Tiers> {
-    const keeper = startThread('index-worker', data)
-    const started = await firstMessage(keeper)
-    if (started.kind === 'failed') {
-      throw new RamcacheError(started.code as RamcacheError['code'], started.message)
-    }
-    // Only now: readers look at an index that is there.
-    const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
-    return new Tiers(handle, keeper, readers, started)
-  }
-
-  /** Takes no more writes, brings what was written to disk, ends the threads. */
+  /**
+   * Takes no more writes, brings what was written to disk, ends the threads. Rejects with what the log failed with.
+   * Does nothing while somebody else in the process has the store open: the threads go on for them.
+   */
   async stop(): Promise<void> {
-    let failure: unknown
-    try {
-      binding().stopBelow(this.#handle)
-    } catch (error) {
-      failure = error
-    }
+    if (!this.#engine.isLastUser) return
     const stop: Stop = { kind: 'stop' }
+    const answered = firstMessage(this.#keeper)
     this.#keeper.postMessage(stop)
+    const stopped = await answered
     await Promise.all([this.#keeper, ...this.#readers].map(ended))
-    if (failure !== undefined) translate(failure)
+    if (stopped.kind === 'failed') throw failureOf(stopped)
   }
 }
 
@@ -61,17 +90,22 @@ function startThread(name: string, workerData: TierThreadData): Worker {
   return worker
 }
 
-function firstMessage(worker: Worker): Promise<Started> {
+function firstMessage(worker: Worker): Promise<FromKeeper> {
   worker.ref()
-  return new Promise<Started>((resolve, reject) => {
-    worker.once('message', resolve)
-    worker.once('error', reject)
-    worker.once('exit', (code) => reject(new Error(`the thread of the index ended with ${code}`)))
-  }).finally(() => worker.unref())
+  return once(worker, 'message').then(([message]) => {
+    worker.unref()
+    return message as FromKeeper
+  })
 }
 
 async function ended(worker: Worker): Promise<void> {
   if (worker.threadId === -1) return
   worker.ref()
   await once(worker, 'exit')
+}
+
+function failureOf(message: FromKeeper): RamcacheError {
+  const { code, message: text } =
+    message.kind === 'failed' ? message : { code: undefined, message: message.kind }
+  return new RamcacheError((code ?? 'ERR_RAMCACHE_UNAVAILABLE') as RamcacheError['code'], text)
 }

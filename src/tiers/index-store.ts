@@ -10,6 +10,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { namespaceKey } from './index-apply.ts'
 import { freshState, type IndexState, packState, readState } from './index-state.ts'
+import { namespaceBytes } from './keys.ts'
 import type { LmdbFile } from './lmdb-file.ts'
 
 /** Entries of one transaction: some 40 ms of work, and as many pages at most: 32 MiB, which LMDB holds in memory. */
@@ -84,6 +85,14 @@ export class IndexStore {
   /** Eight bytes, little-endian; a copy. */
   epochOf(namespace: number): Buffer | undefined {
     return this.file.meta.getBinary(namespaceKey(namespace))
+  }
+
+  /** All of them: entries of the state's database under two bytes. */
+  epochs(): { namespace: number; epoch: bigint }[] {
+    return [...this.file.meta.getRange({})]
+      .map(({ key, value }) => ({ key: Buffer.from(key as Uint8Array), value: value as Buffer }))
+      .filter(({ key }) => key.length === namespaceBytes)
+      .map(({ key, value }) => ({ namespace: key.readUInt16BE(), epoch: value.readBigUInt64LE() }))
   }
 
   /** The same inside a transaction. */

@@ -193,6 +193,11 @@ export class LogIndex {
     return { ...this.#store.state().position }
   }
 
+  /** The epoch of each namespace that was ever cleared. */
+  epochs(): { namespace: number; epoch: bigint }[] {
+    return this.#file.read(() => this.#store.epochs())
+  }
+
   /** What the owner gave to the last commit that had something. */
   owner(): Buffer {
     return Buffer.from(this.#store.state().owner)

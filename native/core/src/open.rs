@@ -9,7 +9,7 @@ use crate::ops::read::Reader;
 use crate::ops::BUDGET_BYTES_MIN;
 use crate::segment::Runs;
 use crate::store::{ArenaIds, Store, StoreOptions};
-use crate::sync::{lock, Mutex, Ordering};
+use crate::sync::{lock, AtomicU64, Mutex, Ordering};
 use crate::takeover::{adopt, Adoption};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub struct OwnedStore {
     background: Mutex<Option<JoinHandle<()>>>,
     backing: Backing,
     start: Start,
+    /// Who has it open, threads that serve its tiers not counted.
+    users: AtomicU64,
     /// Given up last, when the store is closed.
     ownership: Mutex<Option<Ownership>>,
 }
@@ -175,6 +177,7 @@ fn own(
         background: Mutex::new(background),
         backing,
         start,
+        users: AtomicU64::new(0),
         ownership: Mutex::new(Some(ownership)),
     })
 }
@@ -205,6 +208,20 @@ impl OwnedStore {
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Counts one who opens the store.
+    pub fn enter(&self) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts one who closes it; how many are left.
+    pub fn leave(&self) -> u64 {
+        self.users.fetch_sub(1, Ordering::AcqRel) - 1
+    }
+
+    pub fn users(&self) -> u64 {
+        self.users.load(Ordering::Acquire)
     }
 
     /// Whether the store began empty or with what another owner left.

@@ -335,6 +335,13 @@ pub fn add_to_filter(handle: &External<Handle>, packed: Uint8Array) -> Result<()
     Ok(())
 }
 
+/// Adds the key of the record at a place in the log: of rows that do not have their key whole. A record that is gone
+/// meanwhile has been moved, and was added then.
+#[napi(js_name = "addRecordToFilter")]
+pub fn add_record_to_filter(handle: &External<Handle>, file: u32, offset: u32, bytes: u32) -> Result<()> {
+    owner(handle)?.filter_add_record(LogLocation { file, offset, bytes }).map_err(coded)
+}
+
 /// The filter answers from now on, when `isComplete`; else the rebuild is given up.
 #[napi(js_name = "endFilter")]
 pub fn end_filter(handle: &External<Handle>, rebuild: u32, is_complete: bool) -> Result<bool> {

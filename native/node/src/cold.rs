@@ -40,11 +40,26 @@ pub fn coded(error: StoreError) -> Error<CodeName> {
 /// A store or an attachment, as JavaScript holds it.
 pub struct Handle {
     pub target: Target,
+    /// One who opened a store, not a thread that serves its tiers.
+    is_user: bool,
 }
 
 impl Handle {
     pub fn of(target: Target) -> Handle {
-        Handle { target }
+        Handle { target, is_user: false }
+    }
+
+    fn leave(&mut self) {
+        if let (Target::Owner(owned), true) = (&self.target, self.is_user) {
+            owned.leave();
+        }
+        self.is_user = false;
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -77,7 +92,23 @@ pub fn open_store(options: NativeOpenOptions) -> Result<External<Handle>> {
     if options.manual_clock {
         owned.store().set_manual_clock(ramcache_core::clock::wall_ms());
     }
-    Ok(External::new(Handle { target: Target::Owner(owned) }))
+    owned.enter();
+    Ok(External::new(Handle { target: Target::Owner(owned), is_user: true }))
+}
+
+/// How many have the store open in this process; 0 for an attachment.
+#[napi(js_name = "countUsers")]
+pub fn count_users(handle: &External<Handle>) -> f64 {
+    match &handle.target {
+        Target::Owner(owned) => owned.users() as f64,
+        _ => 0.0,
+    }
+}
+
+/// Whether the store has tiers below RAM already, through somebody else in this process.
+#[napi(js_name = "hasTiers")]
+pub fn has_tiers(handle: &External<Handle>) -> bool {
+    matches!(&handle.target, Target::Owner(owned) if owned.store().below().is_some())
 }
 
 /// Whether a live process owns a directory.
@@ -89,7 +120,7 @@ pub fn is_owned(dir: String) -> bool {
 #[napi(js_name = "attachStore")]
 pub fn attach_store(data: String, touch: String) -> Result<External<Handle>> {
     let attached = attach(Path::new(&data), Path::new(&touch)).map_err(coded)?;
-    Ok(External::new(Handle { target: Target::Attached(Arc::new(attached)) }))
+    Ok(External::new(Handle::of(Target::Attached(Arc::new(attached)))))
 }
 
 /// The callbacks of one namespace. `scratch` must be an ArrayBuffer that is never detached and stays referenced.
@@ -140,6 +171,7 @@ pub fn close_store(handle: &mut External<Handle>, for_all: bool) {
     if let (Target::Owner(owned), true) = (&handle.target, for_all) {
         owned.close();
     }
+    handle.leave();
     handle.target = Target::Closed;
 }
 

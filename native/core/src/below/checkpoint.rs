@@ -2,7 +2,7 @@
 
 use super::Below;
 use crate::error::Result;
-use crate::log::{Checkpoint, Position};
+use crate::log::{Checkpoint, LogLocation, LogRead};
 use crate::store::Store;
 use crate::sync::lock;
 
@@ -67,8 +67,13 @@ impl Store {
         Ok(Some(rebuild))
     }
 
-    /// The end of the log, for the index below to note.
-    pub fn log_position(&self) -> Option<Position> {
-        Some(self.below()?.log.position())
+    /// Adds the key of a record in the log to the copy of the filter that is being made.
+    pub fn filter_add_record(&self, place: LogLocation) -> Result<()> {
+        let Some(below) = self.below() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        if let LogRead::Change(change) = below.log.read(place, &mut bytes)? {
+            self.filter_add_to_next(self.hasher.hash(change.namespace, change.key()));
+        }
+        Ok(())
     }
 }
