@@ -114,6 +114,13 @@ export interface LatencyCounters {
 }
 
 /** Plain numbers out of the store; `Stats` in `cache/` is made of these. */
+export type Start =
+  | { readonly kind: 'fresh' }
+  /** With the arena of an owner that died: live entries, and those that had to be dropped as damaged. */
+  | { readonly kind: 'adopted'; readonly entries: number; readonly dropped: number }
+  /** There was an arena, and it could not be taken over. */
+  | { readonly kind: 'refused'; readonly why: string }
+
 export interface EngineCounters {
   readonly entries: number
   /** Bytes of live keys and encoded values. */
@@ -131,6 +138,8 @@ export interface EngineCounters {
   readonly backPressure: number
   readonly clients: number
   readonly sequence: number
+  /** What the owner began with; null in an attached process. */
+  readonly start: Start | null
   readonly latencyGet: LatencyCounters
   readonly latencySet: LatencyCounters
   readonly namespaces: Readonly<Record<string, NamespaceCounters>>

@@ -29,7 +29,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   for (const child of children.splice(0)) if (child.isRunning) await child.kill('SIGKILL')
-  // Whoever opens the directory next removes what a killed owner left.
+  // Whoever opens the directory next takes over what a killed owner left, and removes it at close.
   const cache = await open({ dir, memory: '1mb' })
   await cache.close()
   rmSync(dir, { recursive: true, force: true })
@@ -86,20 +86,57 @@ describe('two processes', () => {
 })
 
 describe('an owner that is killed', () => {
-  it('leaves its last state to those who are attached, and a directory that opens again', async () => {
+  it('leaves its last state to those who are attached, and its arena to the next owner', async () => {
     const owner = await startOwner()
     await owner.call('set', 'k', 'v')
+    const object = { list: [1, 'two'], nested: { text: 'x'.repeat(5000) } }
+    await owner.call('setMany', [
+      ['object', object],
+      ['gone', 1],
+    ])
+    await owner.call('delete', 'gone')
+    await owner.call('set', 'timed', 1, { ttl: '1h' })
     await using reader = await attach({ dir })
     const { data, touch } = arenaFiles()
     await owner.kill('SIGKILL')
     expect(reader.getSync('k')).toBe('v')
     expect(existsSync(data)).toBe(true)
     await failure('ERR_RAMCACHE_UNAVAILABLE', () => attach({ dir }))
+    // Another process first, which is killed too; then this one.
+    const second = await startOwner()
+    expect(await second.call('get', 'object')).toEqual({ value: object })
+    await second.call('set', 'k', 'v2')
+    expect(reader.getSync('k')).toBe('v2')
+    await second.kill('SIGKILL')
     await using next = await open({ dir, memory: '8mb' })
+    expect(arenaFiles()).toMatchObject({ data, touch, pid: process.pid })
+    expect(await next.get('k')).toBe('v2')
+    expect(await next.get('object')).toEqual(object)
+    expect(await next.get('gone')).toBe(undefined)
+    expect(((await next.getEntry('timed'))?.expiresAt ?? 0) > Date.now()).toBe(true)
+    await next.set('k', 'v3')
+    expect(reader.getSync('k')).toBe('v3')
+    expect((await reader.stats()).owner.pid).toBe(process.pid)
+    await next.close()
     expect(existsSync(data) || existsSync(touch)).toBe(false)
+  })
+
+  it('takes anonymous memory with it', async () => {
+    const owner = await startOwner('8mb', '/proc')
+    await owner.call('set', 'k', 'v')
+    await owner.kill('SIGKILL')
+    await using next = await open({ dir, memory: '8mb' })
     expect(await next.get('k')).toBe(undefined)
-    expect(reader.getSync('k')).toBe('v')
-    expect(arenaFiles().pid).toBe(process.pid)
+  })
+
+  it('cannot be replaced by a budget its arena does not serve: the next owner begins empty', async () => {
+    const owner = await startOwner('1mb')
+    await owner.call('set', 'k', 'v')
+    const { data } = arenaFiles()
+    await owner.kill('SIGKILL')
+    await using next = await open({ dir, memory: '64mb' })
+    expect(await next.get('k')).toBe(undefined)
+    expect(existsSync(data)).toBe(false)
   })
 
   it('a stopped owner keeps its directory', async () => {

@@ -9,7 +9,7 @@ use ramcache_core::error::{Code, StoreError};
 use ramcache_core::feed::FeedRead;
 use ramcache_core::layout::{superblock, LAYOUT_VERSION};
 use ramcache_core::namespaces;
-use ramcache_core::open::{attach, open, SHARED_MEMORY_DIR};
+use ramcache_core::open::{attach, open, Start, SHARED_MEMORY_DIR};
 use ramcache_core::stats::{snapshot, CounterSlot, Counts, Latency};
 use ramcache_core::store::{Counting, StoreOptions};
 use ramcache_core::sync::Ordering;
@@ -224,11 +224,12 @@ pub struct FeedBatch {
 pub fn count_store(handle: &External<Handle>) -> Result<String> {
     match &handle.target {
         Target::Owner(owned) => {
-            Ok(json_of(&owned.store().counts(), std::process::id() as u64, owned.is_anonymous()))
+            let start = start_json(owned.start());
+            Ok(json_of(&owned.store().counts(), std::process::id() as u64, owned.is_anonymous(), &start))
         }
         Target::Attached(attached) => {
             let owner = attached.arena().superblock(superblock::OWNER_PID).load(Ordering::Relaxed);
-            Ok(json_of(&snapshot(attached.arena()), owner, false))
+            Ok(json_of(&snapshot(attached.arena()), owner, false, "null"))
         }
         Target::Closed => Err(coded(crate::space::closed())),
     }
@@ -248,7 +249,21 @@ fn json_text(text: &str) -> String {
     out
 }
 
-fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool) -> String {
+/// What the owner began with.
+fn start_json(start: &Start) -> String {
+    match start {
+        Start::Fresh => r#"{"kind":"fresh"}"#.into(),
+        Start::Adopted(adoption) => {
+            format!(
+                r#"{{"kind":"adopted","entries":{},"dropped":{}}}"#,
+                adoption.entries, adoption.dropped
+            )
+        }
+        Start::Refused(why) => format!(r#"{{"kind":"refused","why":{}}}"#, json_text(why)),
+    }
+}
+
+fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str) -> String {
     let latency = |latency: &Latency| {
         format!(
             r#"{{"p50Us":{},"p99Us":{},"p999Us":{},"maxUs":{}}}"#,
@@ -287,7 +302,7 @@ fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool) -> String {
     .map(|(name, number)| format!(r#""{name}":{number}"#))
     .collect();
     format!(
-        r#"{{{},"isAnonymous":{is_anonymous},"latencyGet":{},"latencySet":{},"namespaces":{{{}}}}}"#,
+        r#"{{{},"isAnonymous":{is_anonymous},"start":{start},"latencyGet":{},"latencySet":{},"namespaces":{{{}}}}}"#,
         numbers.join(","),
         latency(&counts.get),
         latency(&counts.set),

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 
 const BUDGET: usize = 512 << 10;
 const KEYS: u64 = 700;
-const CASES: u64 = if cfg!(debug_assertions) { 60 } else { 300 };
+const CASES: u64 = if cfg!(debug_assertions) { 60 } else { 150 };
 
 fn key_of(number: u64) -> (u32, Vec<u8>) {
     ((number % 2) as u32, format!("key:{number}").into_bytes())
