@@ -254,10 +254,7 @@ fn start_json(start: &Start) -> String {
     match start {
         Start::Fresh => r#"{"kind":"fresh"}"#.into(),
         Start::Adopted(adoption) => {
-            format!(
-                r#"{{"kind":"adopted","entries":{},"dropped":{}}}"#,
-                adoption.entries, adoption.dropped
-            )
+            format!(r#"{{"kind":"adopted","entries":{},"dropped":{}}}"#, adoption.entries, adoption.dropped)
         }
         Start::Refused(why) => format!(r#"{{"kind":"refused","why":{}}}"#, json_text(why)),
     }
