@@ -21,6 +21,8 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   contention: async () => (await import('./micro/contention.js')).contention,
   memory: async () => (await import('./micro/memory.js')).memory,
   growth: async () => (await import('./micro/growth.js')).growth,
+  'index-checkpoint': async () => (await import('./micro/index-checkpoint.js')).indexCheckpoint,
+  'cold-batches': async () => (await import('./micro/cold-batches.js')).coldBatches,
 }
 
 const { values, positionals } = parseArgs({

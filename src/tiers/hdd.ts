@@ -257,6 +257,10 @@ export class HddTier implements Tier {
     }
     // A read that was under way when the tier was closed.
     if (code === 'LEVEL_DATABASE_NOT_OPEN' && this.#level === undefined) return this.#closed()
+    // What LevelDB says of a file that it cannot make sense of, or misses, has many forms.
+    const isRefused = /permission denied|read-only|too many open|input\/output/i.test(cause.message)
+    if (what !== 'be written' && what !== 'be closed' && !isRefused)
+      return this.#corrupt(cause.message, error)
     if (what === 'be written') return new RamcacheError('ERR_RAMCACHE_POISONED', because, error)
     return new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', because, error)
   }

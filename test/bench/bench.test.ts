@@ -11,7 +11,8 @@ it('all benchmarks run at a small size', { timeout: 300_000 }, () => {
     cwd: root,
     encoding: 'utf8',
   })
-  for (const name of ['call-cost', 'reads', 'objects', 'contention', 'memory', 'growth']) {
+  const tiers = ['index-checkpoint', 'cold-batches']
+  for (const name of ['call-cost', 'reads', 'objects', 'contention', 'memory', 'growth', ...tiers]) {
     expect(output).toContain(`== ${name}`)
   }
   expect(output).toContain('lmdb-js, second process')

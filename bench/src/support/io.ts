@@ -1,0 +1,19 @@
+/** What this process has written to disks, and other figures of the machine. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Bytes this process has caused to be written to storage, as the kernel counts them. */
+export function writtenBytes(): number {
+  const found = /^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))
+  return Number(found?.[1])
+}
+
+export function folderBytes(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+}
+
+/** A list of numbers from the environment, for runs of another size than the usual one. */
+export function numbersOf(name: string, usual: readonly number[]): readonly number[] {
+  const value = process.env[name]
+  return value === undefined ? usual : value.split(',').map((part) => Number(part.replaceAll('_', '')))
+}

@@ -1,0 +1,91 @@
+/**
+ * A full disk: a small tmpfs, which only root may mount. Without root this test fails and says so; it is never skipped.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { HddTier } from '../../src/tiers/hdd.ts'
+import { packChanges } from '../../src/tiers/index-batch.ts'
+import { LogIndex } from '../../src/tiers/log-index.ts'
+import { failure } from '../support/errors.ts'
+import { testFolder } from '../support/folders.ts'
+
+function smallDisk(megabytes: number): string {
+  const dir = join(testFolder(), 'disk')
+  mkdirSync(dir)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', dir], { stdio: 'pipe' })
+  } catch (error) {
+    throw new Error('a full disk cannot be tried without the right to mount a tmpfs: run this as root', {
+      cause: error,
+    })
+  }
+  onTestFinished(() => void execFileSync('umount', ['-l', dir]))
+  return dir
+}
+
+function changesOf(batch: number, count: number): Buffer {
+  const changes = Array.from({ length: count }, (_, n) => {
+    const key = Buffer.from(`\0\u0001${batch} ${n} ${'k'.repeat(200)}`)
+    return { key, kind: 'set' as const, file: batch, offset: n, bytes: 1, clock: BigInt(batch) }
+  })
+  return packChanges(changes)
+}
+
+/** With a margin the commit is refused before it begins; without one LMDB meets the full disk itself. */
+it.each([4 * 1024 * 1024, Number.NEGATIVE_INFINITY])('the index, freeBytesMin %d', async (freeBytesMin) => {
+  const dir = smallDisk(16)
+  const count = 500
+  let index = await LogIndex.open(dir, { freeBytesMin })
+  let reached = 0
+  const error = await failure('ERR_RAMCACHE_FULL', async () => {
+    for (;;) {
+      await index.commit(changesOf(reached + 1, count), { file: reached + 1, offset: 0 })
+      reached++
+    }
+  })
+  expect(error.message).toContain(dir)
+  expect(reached).toBeGreaterThan(0)
+  // Reading goes on, and so does the rest after it was opened again: position and rows are those of the last commit.
+  expect(index.position()).toEqual({ file: reached, offset: 0 })
+  await index.close()
+  index = await LogIndex.open(dir, { freeBytesMin, verify: true })
+  onTestFinished(() => index.close())
+  expect(index.position()).toEqual({ file: reached, offset: 0 })
+  expect(index.count().entries).toBe(reached * count)
+  for (const batch of [1, reached]) {
+    const key = Buffer.from(`\0\u0001${batch} 7 ${'k'.repeat(200)}`)
+    expect(index.find(key)).toMatchObject({ file: batch, offset: 7 })
+  }
+})
+
+it('LevelDB, which goes on when there is room again', async () => {
+  const dir = smallDisk(24)
+  const ballast = join(dir, 'ballast')
+  writeFileSync(ballast, Buffer.alloc(12 * 1024 * 1024))
+  const tier = new HddTier(join(dir, 'hdd'), { writeBufferBytes: 1024 * 1024 })
+  await tier.open()
+  onTestFinished(() => tier.close())
+  const entryOf = (n: number) => ({
+    key: Buffer.from(`\0\u0001key ${n}`),
+    // Does not compress.
+    record: Buffer.from(
+      Array.from({ length: 20_000 }, (_, at) => Math.imul(at + 1, (n + 3) * 0x9e37_79b1) >>> 24),
+    ),
+    version: 1n,
+    expiresAt: 0,
+  })
+  let saved = 0
+  const error = await failure('ERR_RAMCACHE_FULL', async () => {
+    for (; ; saved++) await tier.save([entryOf(saved)])
+  })
+  expect(error.message).toContain(dir)
+  expect(saved).toBeGreaterThan(0)
+  rmSync(ballast)
+  await tier.save([entryOf(saved)])
+  const found = await tier.load(Array.from({ length: saved + 1 }, (_, n) => entryOf(n).key))
+  const wrong = found.filter((entry, n) => entry === undefined || !entry.record.equals(entryOf(n).record))
+  expect(wrong).toEqual([])
+  expect((await tier.stats()).entries).toBe(saved + 1)
+})
