@@ -109,9 +109,9 @@ export class LmdbFile {
         work()
       }, commitAtOnce)
     } catch (error) {
-      const mapped = lmdbError(error, this.path, 'be written')
-      this.#failure = mapped
-      throw mapped
+      const isFull = (error as { code?: unknown }).code === ioErrorCode && this.#freeBytes() < bytesMax
+      this.#failure = isFull ? this.#noRoom(bytesMax, error) : lmdbError(error, this.path, 'be written')
+      throw this.#failure
     }
   }
 
@@ -140,16 +140,26 @@ export class LmdbFile {
 
   /** Asked before the write: a file system that fills up inside a commit has been seen to crash LMDB. */
   #checkRoom(bytes: number): void {
-    const { bavail, bsize } = statfsSync(dirname(this.path))
     const needed = this.#options.freeBytesMin + bytes
-    if (bavail * bsize >= needed) return
-    throw new RamcacheError(
+    if (this.#freeBytes() < needed) throw this.#noRoom(needed)
+  }
+
+  #freeBytes(): number {
+    const { bavail, bsize } = statfsSync(dirname(this.path))
+    return bavail * bsize
+  }
+
+  #noRoom(needed: number, cause?: unknown): RamcacheError {
+    return new RamcacheError(
       'ERR_RAMCACHE_FULL',
-      `the file system of ${this.path} has ${bavail * bsize} bytes left, a commit needs ${needed}`,
+      `the file system of ${this.path} has ${this.#freeBytes()} bytes left, a commit may need ${needed}`,
+      cause,
     )
   }
 }
 
+/** EIO: what LMDB makes of a write that the disk took half of, because it is full. */
+const ioErrorCode = 5
 /** Codes of LMDB and of the system, as far as they mean something of their own. */
 const corruptCodes = new Set([-30797, -30796, -30794, -30793, -30780, -30784])
 const fullCodes = new Set([-30792, 28, 122])

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { Prng } from '../../src/base/prng.ts'
 import { HddTier } from '../../src/tiers/hdd.ts'
 import { packChanges } from '../../src/tiers/index-batch.ts'
 import { LogIndex } from '../../src/tiers/log-index.ts'
@@ -67,12 +68,12 @@ it('LevelDB, which goes on when there is room again', async () => {
   const tier = new HddTier(join(dir, 'hdd'), { writeBufferBytes: 1024 * 1024 })
   await tier.open()
   onTestFinished(() => tier.close())
+  // Does not compress.
+  const random = new Prng(1)
+  const noise = Buffer.from(Array.from({ length: 200_000 }, () => random.below(256)))
   const entryOf = (n: number) => ({
     key: Buffer.from(`\0\u0001key ${n}`),
-    // Does not compress.
-    record: Buffer.from(
-      Array.from({ length: 20_000 }, (_, at) => Math.imul(at + 1, (n + 3) * 0x9e37_79b1) >>> 24),
-    ),
+    record: noise.subarray(n * 100, n * 100 + 100_000),
     version: 1n,
     expiresAt: 0,
   })
