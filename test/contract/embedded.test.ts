@@ -11,8 +11,8 @@ cacheContract('embedded', openEmbedded)
 
 it('opening rejects bad options and creates nothing', async () => {
   const dir = join(tmpdir(), `ramcache-none-${process.pid}`)
-  await failure('ERR_RAMCACHE_CONFIG', () => open({ dir, memory: '1kb' }))
-  await failure('ERR_RAMCACHE_CONFIG', () => open({ dir, colour: 1 } as never))
+  await failure('ERR_RAMCACHE_CONFIG', () => open({ dir, tiers: { ssd: false }, memory: '1kb' }))
+  await failure('ERR_RAMCACHE_CONFIG', () => open({ dir, tiers: { ssd: false }, colour: 1 } as never))
   await failure('ERR_RAMCACHE_CONFIG', () => open(undefined as never))
   await failure('ERR_RAMCACHE_CONFIG', () => attach({} as never))
   expect((await failure('ERR_RAMCACHE_UNAVAILABLE', () => attach({ dir }))).message).toContain(dir)
@@ -20,7 +20,7 @@ it('opening rejects bad options and creates nothing', async () => {
 
 it('an attached cache reads what the owner writes, and nothing else', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
-  await using owner = await open({ dir, memory: '8mb' })
+  await using owner = await open({ dir, tiers: { ssd: false }, memory: '8mb' })
   await using reader = await attach({ dir })
   expect(await reader.get('k')).toBe(undefined)
   const value = { name: 'n', list: [{ a: 1 }, { a: 2 }], when: new Date(5) }
@@ -47,7 +47,7 @@ it('an attached cache reads what the owner writes, and nothing else', async () =
 
 it('two openings in one process share the store, and agree on structures', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
-  const caches = [await open({ dir, memory: '8mb' }), await open({ dir, memory: '8mb' })]
+  const caches = [await open({ dir, tiers: { ssd: false }, memory: '8mb' }), await open({ dir, memory: '8mb' })]
   const reader = await attach({ dir })
   const value = (n: number) => ({ id: n, [`field${n}`]: { [`deep${n}`]: [n] } })
   for (let round = 0; round < 3; round++) {
@@ -59,7 +59,7 @@ it('two openings in one process share the store, and agree on structures', async
   }
   await caches[0]?.close()
   expect(await caches[1]?.get('k1')).toEqual(value(1))
-  await failure('ERR_RAMCACHE_CONFIG', () => open({ dir, memory: '16mb' }))
+  await failure('ERR_RAMCACHE_CONFIG', () => open({ dir, tiers: { ssd: false }, memory: '16mb' }))
   await caches[1]?.close()
   await reader.close()
   rmSync(dir, { recursive: true, force: true })
@@ -67,7 +67,7 @@ it('two openings in one process share the store, and agree on structures', async
 
 it('counts of an attached cache name every namespace, whatever is in its name', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
-  await using owner = await open({ dir, memory: '8mb' })
+  await using owner = await open({ dir, tiers: { ssd: false }, memory: '8mb' })
   const name = `it's"a\\name`
   await owner.namespace(name).set('k', 'value')
   // The owner's numbers are published when it asks for them itself.

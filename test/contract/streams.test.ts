@@ -164,7 +164,7 @@ describe('a reader', () => {
 
   it('in another process than the owner reads, and has time to finish', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
-    await using owner = await open({ dir, memory: '16mb' })
+    await using owner = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
     await using reader = await attach({ dir })
     await failure('ERR_RAMCACHE_UNAVAILABLE', () => reader.createReadStream('k'))
     await write(owner.namespace('n'), 'k', many)
@@ -230,8 +230,8 @@ describe('a writer', () => {
 
   it('that is open when the cache closes leaves nothing behind', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
-    await using other = await open({ dir, memory: '16mb' })
-    const closing = await open({ dir, memory: '16mb' })
+    await using other = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
+    const closing = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
     await write(closing, 'k', many)
     const reader = await closing.createReadStream('k')
     const silent = await closing.createReadStream('k')

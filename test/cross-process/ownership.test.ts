@@ -30,7 +30,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const child of children.splice(0)) if (child.isRunning) await child.kill('SIGKILL')
   // Whoever opens the directory next takes over what a killed owner left, and removes it at close.
-  const cache = await open({ dir, memory: '1mb' })
+  const cache = await open({ dir, tiers: { ssd: false }, memory: '1mb' })
   await cache.close()
   rmSync(dir, { recursive: true, force: true })
 })
@@ -39,7 +39,7 @@ describe('two processes', () => {
   it('the second one to open gets ERR_RAMCACHE_LOCKED, and the first one goes on', async () => {
     const owner = await startOwner()
     expect(owner.first).toEqual({ value: 'ready' })
-    const error = await failure('ERR_RAMCACHE_LOCKED', () => open({ dir, memory: '8mb' }))
+    const error = await failure('ERR_RAMCACHE_LOCKED', () => open({ dir, tiers: { ssd: false }, memory: '8mb' }))
     expect(error.message).toContain(String(owner.process.pid))
     expect(await owner.call('add', 'k', 'v')).toEqual({ value: true })
   })
@@ -108,7 +108,7 @@ describe('an owner that is killed', () => {
     await second.call('set', 'k', 'v2')
     expect(reader.getSync('k')).toBe('v2')
     await second.kill('SIGKILL')
-    await using next = await open({ dir, memory: '8mb' })
+    await using next = await open({ dir, tiers: { ssd: false }, memory: '8mb' })
     expect(arenaFiles()).toMatchObject({ data, touch, pid: process.pid })
     expect(await next.get('k')).toBe('v2')
     expect(await next.get('object')).toEqual(object)
@@ -125,7 +125,7 @@ describe('an owner that is killed', () => {
     const owner = await startOwner('8mb', '/proc')
     await owner.call('set', 'k', 'v')
     await owner.kill('SIGKILL')
-    await using next = await open({ dir, memory: '8mb' })
+    await using next = await open({ dir, tiers: { ssd: false }, memory: '8mb' })
     expect(await next.get('k')).toBe(undefined)
   })
 
@@ -134,7 +134,7 @@ describe('an owner that is killed', () => {
     await owner.call('set', 'k', 'v')
     const { data } = arenaFiles()
     await owner.kill('SIGKILL')
-    await using next = await open({ dir, memory: '64mb' })
+    await using next = await open({ dir, tiers: { ssd: false }, memory: '64mb' })
     expect(await next.get('k')).toBe(undefined)
     expect(existsSync(data)).toBe(false)
   })
@@ -142,7 +142,7 @@ describe('an owner that is killed', () => {
   it('a stopped owner keeps its directory', async () => {
     const owner = await startOwner()
     owner.process.kill('SIGSTOP')
-    await failure('ERR_RAMCACHE_LOCKED', () => open({ dir, memory: '8mb' }))
+    await failure('ERR_RAMCACHE_LOCKED', () => open({ dir, tiers: { ssd: false }, memory: '8mb' }))
     owner.process.kill('SIGCONT')
     expect(await owner.call('add', 'k', 'v')).toEqual({ value: true })
   })
@@ -163,7 +163,7 @@ describe('worker threads', () => {
   it('share one store and its structures', async () => {
     const workers = 3
     const count = 300
-    await using cache = await open({ dir, memory: '16mb' })
+    await using cache = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
     const path = fileURLToPath(new URL('children/worker.mjs', import.meta.url))
     const started = Array.from({ length: workers }, (_, number) => {
       return new Worker(path, { workerData: { dir, number, count, workers } })
@@ -187,7 +187,7 @@ describe('directories and memory that cannot be used', () => {
     const file = join(dir, 'file')
     writeFileSync(file, '')
     const below = join(file, 'store')
-    const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () => open({ dir: below, memory: '8mb' }))
+    const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () => open({ dir: below, tiers: { ssd: false }, memory: '8mb' }))
     expect(error.message).toContain(below)
   })
 
@@ -221,7 +221,7 @@ describe('directories and memory that cannot be used', () => {
     const forged = join(dir, 'forged')
     writeFileSync(forged, Buffer.alloc(1 << 16, 7))
     // What is looked at belongs to a live owner as far as the lock says.
-    await using _owner = await open({ dir, memory: '1mb' })
+    await using _owner = await open({ dir, tiers: { ssd: false }, memory: '1mb' })
     writeFileSync(join(dir, 'owner'), JSON.stringify({ pid: 1, data: forged, touch: forged }))
     await failure('ERR_RAMCACHE_CORRUPT', () => attach({ dir }))
     writeFileSync(join(dir, 'owner'), 'no json')

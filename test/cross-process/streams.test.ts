@@ -24,7 +24,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   // Whoever opens the directory next removes what a killed owner left.
-  await (await open({ dir, memory: '1mb' })).close()
+  await (await open({ dir, tiers: { ssd: false }, memory: '1mb' })).close()
   rmSync(dir, { recursive: true, force: true })
 })
 
@@ -45,7 +45,7 @@ it('a process killed while it writes leaves what it had published, and nothing e
   process.kill('SIGKILL')
   await ended
   await failure('ERR_RAMCACHE_UNAVAILABLE', () => attach({ dir }))
-  await using next = await open({ dir, memory: '16mb' })
+  await using next = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
   expect(await next.has('half')).toBe(false)
   expect(blobKeys(next)).toEqual([])
 })
@@ -64,7 +64,7 @@ it('a process attached to one that is killed goes on reading its blobs', async (
 })
 
 it('what a thread had half written when it ended is swept, once its lease has ended', async () => {
-  await using cache = await open({ dir, memory: '16mb', ...{ __internal: { clock: 'manual' } } })
+  await using cache = await open({ dir, tiers: { ssd: false }, memory: '16mb', ...{ __internal: { clock: 'manual' } } })
   const worker = new Worker(child, { workerData: { dir } })
   await once(worker, 'message')
   const sweep = async () => {

@@ -22,7 +22,7 @@ export async function openEmbedded(options: Partial<OpenOptions> = {}): Promise<
 }
 
 async function place(dir: string, options: Partial<OpenOptions>): Promise<Placement> {
-  const cache = await open({ memory: '8mb', ...options, dir, ...internal })
+  const cache = await open({ memory: '8mb', tiers: { ssd: false }, ...options, dir, ...internal })
   return {
     cache,
     advance: (ms) => advanceClock(cache, ms),

@@ -8,7 +8,7 @@ import { keyOf } from '../support/keys.js'
 export async function growth({ isSmall }: BenchOptions): Promise<Row[]> {
   const last = isSmall ? 100_000 : 10_000_000
   const dir = temporaryDir()
-  const cache = await open({ dir, memory: isSmall ? '64mb' : '2gb' })
+  const cache = await open({ dir, tiers: { ssd: false }, memory: isSmall ? '64mb' : '2gb' })
   const map = new Map<string, string>()
   const rows: Row[] = []
   for (const [name, set] of [

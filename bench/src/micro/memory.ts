@@ -15,7 +15,7 @@ export async function memory({ isSmall }: BenchOptions): Promise<Row[]> {
   ] as const) {
     const dir = temporaryDir()
     const before = sharedResident()
-    const cache = await open({ dir, memory: isSmall ? '4mb' : '512mb' })
+    const cache = await open({ dir, tiers: { ssd: false }, memory: isSmall ? '4mb' : '512mb' })
     for (let index = 0; index < entries; index++) {
       await cache.set(keyOf(index), value100(index), ttl === undefined ? undefined : { ttl })
     }

@@ -9,7 +9,7 @@ import { keyOf, object1k, value100 } from './keys.js'
 const [dir = '', count = '0', kind = 'strings', memory = '1gb'] = process.argv.slice(2)
 const entries = Number(count)
 const makeValue = kind === 'objects' ? object1k : value100
-const cache = await open({ dir: `${dir}/ramcache`, memory })
+const cache = await open({ dir: `${dir}/ramcache`, tiers: { ssd: false }, memory })
 // noSync: what is compared is reading; nothing here has to survive.
 const encoding =
   kind === 'objects' ? { sharedStructuresKey: Symbol.for('structures') } : { encoding: 'string' as const }

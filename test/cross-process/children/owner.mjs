@@ -4,7 +4,7 @@ import { open } from '../../../dist/index.js'
 const [dir, memory = '8mb', shmDir] = process.argv.slice(2)
 const internal = shmDir === undefined ? {} : { __internal: { shmDir } }
 try {
-  const cache = await open({ dir, memory, ...internal })
+  const cache = await open({ dir, tiers: { ssd: false }, memory, ...internal })
   process.on('message', async ([method, ...args]) => {
     try {
       process.send({ value: await cache[method](...args) })

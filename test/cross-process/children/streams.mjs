@@ -20,7 +20,7 @@ function ownBytes() {
 }
 
 async function flat(dir) {
-  const cache = await open({ dir, memory: '320mb' })
+  const cache = await open({ dir, tiers: { ssd: false }, memory: '320mb' })
   const count = (256 * 1024 * 1024) / pieceBytes
   const before = ownBytes()
   let peak = before
@@ -56,7 +56,7 @@ async function half(cache, key) {
 }
 
 if (parentPort !== null) {
-  const cache = await open({ dir: workerData.dir, memory: '16mb', __internal: { clock: 'manual' } })
+  const cache = await open({ dir: workerData.dir, tiers: { ssd: false }, memory: '16mb', __internal: { clock: 'manual' } })
   const stream = await half(cache, 'k')
   parentPort.postMessage('written')
   parentPort.on('message', () => stream.end())
@@ -65,7 +65,7 @@ if (parentPort !== null) {
   if (what === 'flat') {
     process.send(await flat(dir))
   } else {
-    const cache = await open({ dir, memory: '16mb' })
+    const cache = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
     await pipeline(Readable.from(pieces.slice(0, 100)), cache.createWriteStream('whole'))
     const stream = await half(cache, 'half')
     process.send('ready')

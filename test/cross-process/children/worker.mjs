@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { open } from '../../../dist/index.js'
 
 const { dir, number, count } = workerData
-const cache = await open({ dir, memory: '16mb' })
+const cache = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
 for (let index = 0; index < count; index++) {
   await cache.set(`w${number}:${index}`, { number, index, [`shape${number}`]: [index] })
   await cache.incr('total', 1, { init: 0 })
