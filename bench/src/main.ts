@@ -21,6 +21,7 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   contention: async () => (await import('./micro/contention.js')).contention,
   memory: async () => (await import('./micro/memory.js')).memory,
   growth: async () => (await import('./micro/growth.js')).growth,
+  disk: async () => (await import('./micro/disk.js')).disk,
   'index-checkpoint': async () => (await import('./micro/index-checkpoint.js')).indexCheckpoint,
   'cold-batches': async () => (await import('./micro/cold-batches.js')).coldBatches,
 }

@@ -11,7 +11,7 @@ it('all benchmarks run at a small size', { timeout: 300_000 }, () => {
     cwd: root,
     encoding: 'utf8',
   })
-  const tiers = ['index-checkpoint', 'cold-batches']
+  const tiers = ['disk', 'index-checkpoint', 'cold-batches']
   for (const name of ['call-cost', 'reads', 'objects', 'contention', 'memory', 'growth', ...tiers]) {
     expect(output).toContain(`== ${name}`)
   }

@@ -8,8 +8,12 @@ export function writtenBytes(): number {
   return Number(found?.[1])
 }
 
+/** Bytes allocated for all files below a folder. */
 export function folderBytes(folder: string): number {
-  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+  const blockBytes = 512
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).blocks * blockBytes, 0)
 }
 
 /** A list of numbers from the environment, for runs of another size than the usual one. */
