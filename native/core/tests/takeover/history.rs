@@ -157,7 +157,7 @@ pub fn read_all(
         let (mut copied, mut seen) = (Copied::default(), Seen::default());
         match reader.read(namespace, &name, hash(namespace, &name), &mut copied, &mut seen) {
             Lookup::Hit => drop(found.insert(key, (seen.header.value_type, copied.value))),
-            Lookup::Miss => {}
+            Lookup::Miss | Lookup::Dead => {}
             other => panic!("{other:?}"),
         }
     }

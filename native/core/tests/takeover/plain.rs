@@ -21,7 +21,7 @@ pub fn get(owned: &OwnedStore, namespace: u32, key: &[u8]) -> Option<(Vec<u8>, u
     let hash = store.hasher().hash(namespace, key);
     match store.reader().read(namespace, key, hash, &mut copied, &mut seen) {
         Lookup::Hit => Some((copied.value, seen.header.expires_at)),
-        Lookup::Miss => None,
+        Lookup::Miss | Lookup::Dead => None,
         other => panic!("{other:?}"),
     }
 }
