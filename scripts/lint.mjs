@@ -13,7 +13,18 @@ await main(async () => {
     [
       'clippy',
       'cargo',
-      ['clippy', '--locked', ...manifest, '--workspace', '--all-targets', '--', '-D', 'warnings'],
+      [
+        'clippy',
+        '--locked',
+        ...manifest,
+        '--workspace',
+        '--profile',
+        'checked',
+        '--all-targets',
+        '--',
+        '-D',
+        'warnings',
+      ],
     ],
   ]
   const failed = []

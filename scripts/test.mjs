@@ -15,7 +15,9 @@ await main(async (filters) => {
   await setUp({ bench: true })
   const results = []
   if (filters.length === 0) {
-    results.push(await cargoTest('Rust', [...manifest, '--workspace', '--profile', 'checked', '--no-fail-fast']))
+    results.push(
+      await cargoTest('Rust', [...manifest, '--workspace', '--profile', 'checked', '--no-fail-fast']),
+    )
     if (existsSync(join(root, 'native', 'core', 'tests', 'loom', 'main.rs'))) results.push(await loomTest())
   }
   results.push(await vitest(filters))

@@ -47,7 +47,10 @@ it('an attached cache reads what the owner writes, and nothing else', async () =
 
 it('two openings in one process share the store, and agree on structures', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
-  const caches = [await open({ dir, tiers: { ssd: false }, memory: '8mb' }), await open({ dir, memory: '8mb' })]
+  const caches = [
+    await open({ dir, tiers: { ssd: false }, memory: '8mb' }),
+    await open({ dir, memory: '8mb' }),
+  ]
   const reader = await attach({ dir })
   const value = (n: number) => ({ id: n, [`field${n}`]: { [`deep${n}`]: [n] } })
   for (let round = 0; round < 3; round++) {

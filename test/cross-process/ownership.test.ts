@@ -39,7 +39,9 @@ describe('two processes', () => {
   it('the second one to open gets ERR_RAMCACHE_LOCKED, and the first one goes on', async () => {
     const owner = await startOwner()
     expect(owner.first).toEqual({ value: 'ready' })
-    const error = await failure('ERR_RAMCACHE_LOCKED', () => open({ dir, tiers: { ssd: false }, memory: '8mb' }))
+    const error = await failure('ERR_RAMCACHE_LOCKED', () =>
+      open({ dir, tiers: { ssd: false }, memory: '8mb' }),
+    )
     expect(error.message).toContain(String(owner.process.pid))
     expect(await owner.call('add', 'k', 'v')).toEqual({ value: true })
   })
@@ -187,7 +189,9 @@ describe('directories and memory that cannot be used', () => {
     const file = join(dir, 'file')
     writeFileSync(file, '')
     const below = join(file, 'store')
-    const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () => open({ dir: below, tiers: { ssd: false }, memory: '8mb' }))
+    const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () =>
+      open({ dir: below, tiers: { ssd: false }, memory: '8mb' }),
+    )
     expect(error.message).toContain(below)
   })
 

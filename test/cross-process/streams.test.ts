@@ -64,7 +64,12 @@ it('a process attached to one that is killed goes on reading its blobs', async (
 })
 
 it('what a thread had half written when it ended is swept, once its lease has ended', async () => {
-  await using cache = await open({ dir, tiers: { ssd: false }, memory: '16mb', ...{ __internal: { clock: 'manual' } } })
+  await using cache = await open({
+    dir,
+    tiers: { ssd: false },
+    memory: '16mb',
+    ...{ __internal: { clock: 'manual' } },
+  })
   const worker = new Worker(child, { workerData: { dir } })
   await once(worker, 'message')
   const sweep = async () => {

@@ -55,7 +55,9 @@ impl Tiered {
         assert_eq!(started.recovery.damage, []);
         let (ring, rung) = mpsc::channel();
         let ring = Mutex::new(ring);
-        let bell = move || drop(ring.lock().expect("no panic").send(()));
+        let bell = move || {
+            let _ = ring.lock().expect("no panic").send(());
+        };
         let asker = owned.store().below().expect("started").misses.register(Box::new(bell));
         let reader = Some(start_reader(Arc::clone(&owned), Arc::clone(&index)));
         Tiered { owned, index, reader, asker, rung, answers: HashMap::new(), buffer: RecordBuffer::default() }

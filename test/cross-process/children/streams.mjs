@@ -56,7 +56,12 @@ async function half(cache, key) {
 }
 
 if (parentPort !== null) {
-  const cache = await open({ dir: workerData.dir, tiers: { ssd: false }, memory: '16mb', __internal: { clock: 'manual' } })
+  const cache = await open({
+    dir: workerData.dir,
+    tiers: { ssd: false },
+    memory: '16mb',
+    __internal: { clock: 'manual' },
+  })
   const stream = await half(cache, 'k')
   parentPort.postMessage('written')
   parentPort.on('message', () => stream.end())

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::feed::Change;
 use crate::layout::superblock;
 use crate::layout::Location;
-use crate::log::{LogLocation, LoggedChange, Position, Recovery, TailIndex, ValueLog};
+use crate::log::{LogLocation, LoggedChange, Position, TailIndex, ValueLog};
 use crate::namespaces;
 use crate::record::FLAG_PINNED;
 use crate::store::Store;
@@ -81,7 +81,7 @@ impl Below {
     }
 
     /// Takes what the log has from a position on; with it the keys of pinned records, by namespace.
-    fn recover(&self, store: &Store, from: Position) -> Result<(Recovery, Vec<(u32, Vec<u8>)>)> {
+    fn recover(&self, store: &Store, from: Position) -> Result<Started> {
         let mut newest = 0;
         let mut pinned = Vec::new();
         let recovery = self.log.recover(from, |_, change| {
@@ -95,7 +95,7 @@ impl Below {
             self.note(store, change);
         })?;
         store.clock_word().fetch_max(newest, Ordering::Relaxed);
-        Ok((recovery, pinned))
+        Ok(Started { recovery, pinned })
     }
 
     /// Enters a logged change into the index of the log, and its key into the filter, before anybody may rely on it.

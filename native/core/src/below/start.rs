@@ -78,7 +78,7 @@ impl OwnedStore {
         for (namespace, epoch) in &options.epochs {
             store.raise_epoch(*namespace, *epoch);
         }
-        let (recovery, pinned) = below.recover(&store, options.from)?;
+        let started = below.recover(&store, options.from)?;
         // Versions are compared over restarts, so they keep their origin and go on growing.
         store.arena().superblock(superblock::ORIGIN).store(store_id, Ordering::Relaxed);
         if store.below.set(below).is_err() {
@@ -92,7 +92,7 @@ impl OwnedStore {
         let thread = follow::start(store.clone(), store.sequence() + 1);
         *lock(&below.thread) = Some(thread);
         store.log_again()?;
-        Ok(Started { recovery, pinned })
+        Ok(started)
     }
 }
 

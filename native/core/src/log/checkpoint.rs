@@ -115,7 +115,7 @@ fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let is_touched = kind == ENTRY_SET && header.expiry_clock != header.clock;
     out.extend_from_slice(&((NAMESPACE_BYTES + change.key().len()) as u16).to_le_bytes());
     let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
-    out.extend_from_slice(&[kind, ENTRY_TOUCHED * is_touched as u8 | ENTRY_PINNED * is_pinned as u8]);
+    out.extend_from_slice(&[kind, (ENTRY_TOUCHED * is_touched as u8) | (ENTRY_PINNED * is_pinned as u8)]);
     out.extend_from_slice(&change.location.file.to_le_bytes());
     out.extend_from_slice(&change.location.offset.to_le_bytes());
     out.extend_from_slice(&change.location.bytes.to_le_bytes());
