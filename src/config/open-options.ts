@@ -82,17 +82,21 @@ export function validateAttach(options: unknown): { readonly dir: string } {
 }
 
 function validateDir(dir: unknown, where: string): string {
-  if (typeof dir !== 'string' || dir === '') {
+  if (typeof dir === 'string' && dir !== '') return checkPath(dir, 'dir')
+  throw configError(
+    `${where} needs dir, the directory of the store, as a non-empty string, not ${show(dir)}`,
+  )
+}
+
+function checkPath(path: string, name: string): string {
+  if (path.includes('\0')) throw configError(`${name} must not contain a zero byte: ${show(path)}`)
+  const bytes = Buffer.byteLength(path)
+  if (bytes > dirBytesMax) {
     throw configError(
-      `${where} needs dir, the directory of the store, as a non-empty string, not ${show(dir)}`,
+      `${name} is ${bytes} bytes long, above the maximum of ${dirBytesMax} bytes: ${show(path)}`,
     )
   }
-  if (dir.includes('\0')) throw configError(`dir must not contain a zero byte: ${show(dir)}`)
-  const bytes = Buffer.byteLength(dir)
-  if (bytes > dirBytesMax) {
-    throw configError(`dir is ${bytes} bytes long, above the maximum of ${dirBytesMax} bytes: ${show(dir)}`)
-  }
-  return dir
+  return path
 }
 
 /** The directory of the SSD tier, `undefined` when there is to be none. */
@@ -103,8 +107,16 @@ function validateTiers(tiers: unknown, dir: string): string | undefined {
   const { ssd } = tiers
   if (ssd === false) return undefined
   if (ssd === undefined) return ssdDefault
+  if (typeof ssd !== 'object' || ssd === null) {
+    throw configError(`tiers.ssd must be false or an object, not ${show(ssd)}`)
+  }
   checkFields(ssd, 'tiers.ssd', ['path'], ['floor'])
-  return ssd.path === undefined ? ssdDefault : validateDir(ssd.path, 'tiers.ssd')
+  const { path } = ssd
+  if (path === undefined) return ssdDefault
+  if (typeof path !== 'string' || path === '') {
+    throw configError(`path of tiers.ssd must be a non-empty string, not ${show(path)}`)
+  }
+  return checkPath(path, 'path of tiers.ssd')
 }
 
 function validateMemory(memory: unknown, reader: MachineReader): number {

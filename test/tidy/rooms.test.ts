@@ -252,6 +252,8 @@ describe('documents', () => {
         [...text.matchAll(/ERR_RAMCACHE_[A-Z_]*[A-Z]/g)].map(([code]) => code),
       ),
     )
+    // Between the native part and its caller only: `translate` turns it into a symbol.
+    used.delete('ERR_RAMCACHE_COLD')
     expect([...used].filter((code) => !(code in errorTable))).toEqual([])
   })
 

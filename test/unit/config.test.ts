@@ -133,7 +133,7 @@ describe('memory: auto', () => {
 describe('open options', () => {
   it('fills in defaults', () => {
     const validated = validateOpen({ dir: 'x' }, machineOf({}, 3 * gibibyte))
-    expect(validated).toEqual({ dir: 'x', memoryBytes: gibibyte, namespaces: {} })
+    expect(validated).toEqual({ dir: 'x', memoryBytes: gibibyte, ssdDir: 'x/ssd', namespaces: {} })
   })
 
   it('turns units into bytes and milliseconds, and passes internal switches through', () => {
@@ -142,9 +142,18 @@ describe('open options', () => {
     expect(validateOpen({ ...options, __internal: internal })).toEqual({
       dir: 'x',
       memoryBytes: 1024 ** 2,
+      ssdDir: 'x/ssd',
       namespaces: { default: { ttlMs: 1000 }, a: {} },
       internal,
     })
+  })
+
+  it('keeps the SSD tier in the directory of the store, where it is told to, or not at all', () => {
+    const ssdDir = (tiers: unknown) => validateOpen({ dir: 'x', memory: '1mb', tiers }).ssdDir
+    expect(ssdDir({})).toBe('x/ssd')
+    expect(ssdDir({ ssd: {} })).toBe('x/ssd')
+    expect(ssdDir({ ssd: { path: '/fast/cache' } })).toBe('/fast/cache')
+    expect(ssdDir({ ssd: false })).toBe(undefined)
   })
 
   it('takes any visible name for a namespace', () => {
@@ -167,8 +176,23 @@ describe('open options', () => {
     [{ dir: 'x', memory: '17tb' }, 'above the maximum'],
     [{ dir: 'x', memory: {} }, 'memory must be'],
     [{ dir: 'x', memroy: '1mb' }, 'unknown option "memroy" in open(); did you mean memory?'],
-    [{ dir: 'x', colour: 1 }, 'known are: dir, memory, namespaces, listen'],
-    [{ dir: 'x', tiers: {} }, 'the option tiers of open() is not supported by this version'],
+    [{ dir: 'x', colour: 1 }, 'known are: dir, memory, tiers, namespaces, listen'],
+    [{ dir: 'x', tiers: 5 }, 'tiers must be an object, not 5'],
+    [{ dir: 'x', tiers: false }, 'tiers must be an object, not false'],
+    [{ dir: 'x', tiers: { sdd: false } }, 'unknown option "sdd" in tiers; did you mean ssd?'],
+    [{ dir: 'x', tiers: { hdd: { path: 'h' } } }, 'the option hdd of tiers is not supported by this version'],
+    [{ dir: 'x', tiers: { remote: {} } }, 'the option remote of tiers is not supported by this version'],
+    [{ dir: 'x', tiers: { ssd: true } }, 'tiers.ssd must be false or an object, not true'],
+    [{ dir: 'x', tiers: { ssd: './ssd' } }, 'tiers.ssd must be false or an object, not "./ssd"'],
+    [{ dir: 'x', tiers: { ssd: { path: '' } } }, 'path of tiers.ssd must be a non-empty string, not ""'],
+    [{ dir: 'x', tiers: { ssd: { path: 5 } } }, 'path of tiers.ssd must be a non-empty string, not 5'],
+    [{ dir: 'x', tiers: { ssd: { path: 'a\0b' } } }, 'path of tiers.ssd must not contain a zero byte'],
+    [{ dir: 'x', tiers: { ssd: { path: 'x'.repeat(5000) } } }, 'path of tiers.ssd is 5000 bytes long'],
+    [{ dir: 'x', tiers: { ssd: { pth: 's' } } }, 'unknown option "pth" in tiers.ssd; did you mean path?'],
+    [
+      { dir: 'x', tiers: { ssd: { floor: 1 } } },
+      'the option floor of tiers.ssd is not supported by this version',
+    ],
     [{ dir: 'x', peers: [] }, 'the option peers of open() is not supported by this version'],
     [{ dir: 'x', listen: './a.sock' }, 'the option listen other than false is not supported by this version'],
     [{ dir: 'x', listen: true }, 'not supported by this version'],
