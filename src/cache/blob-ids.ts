@@ -69,7 +69,7 @@ export class BlobIds {
           if (kept.length > 0) this.#append(kept)
         }
         this.#moveTo((root) => ({ first: Math.max(root.first, page + 1), last: root.last }))
-        if (found === undefined || this.#space.delete(pageKey(page), found.version)) break
+        if (found === undefined || this.#space.deletePinned(pageKey(page), found.version)) break
       }
     }
     return forgotten
@@ -97,7 +97,7 @@ export class BlobIds {
   }
 
   #replace(page: number, ids: readonly string[], version: string): boolean {
-    if (ids.length === 0) return this.#space.delete(pageKey(page), version)
+    if (ids.length === 0) return this.#space.deletePinned(pageKey(page), version)
     return this.#space.setPinned(pageKey(page), Buffer.from(ids.join(''), 'hex'), version)
   }
 

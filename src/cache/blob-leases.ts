@@ -50,7 +50,7 @@ export class Leases {
 
   /** False when it has expired. */
   renew(id: string): boolean {
-    return this.#space.touch(keyOf(id), leaseMs)
+    return this.#space.touchPinned(keyOf(id), leaseMs)
   }
 
   stands(id: string): boolean {
@@ -97,7 +97,7 @@ export class Leases {
       const count = (found === undefined ? 0 : (found.value as Buffer).readUInt32LE(0)) + change
       if (count < 0) return
       if (found !== undefined && count === 0) {
-        if (this.#space.delete(key, found.version)) return
+        if (this.#space.deletePinned(key, found.version)) return
       } else {
         const bytes = Buffer.alloc(4)
         bytes.writeUInt32LE(count)

@@ -30,6 +30,7 @@ import {
 import type { ValidatedWrite } from '../config/call-options.ts'
 import {
   blobsNamespace,
+  cold,
   type Engine,
   type Key,
   type ReadEngine,
@@ -64,7 +65,10 @@ export class Blobs {
   /** Undefined when it is gone. Asynchronous, as the tiers below RAM are. */
   async chunk(id: string, number: number): Promise<Buffer | undefined> {
     this.#chunks ??= this.#engine.space(blobsNamespace)
-    return this.#chunks.get(chunkKey(id, number)) as Buffer | undefined
+    const key = chunkKey(id, number)
+    const found = this.#chunks.get(key)
+    if (found !== undefined || !this.#chunks.isCold) return found as Buffer | undefined
+    return this.#chunks.fetch(key) as Promise<Buffer | undefined>
   }
 
   /** Keeps the chunks of an id until it is released; attached processes cannot. */
@@ -134,7 +138,7 @@ export class OwnedBlobs extends Blobs {
       this.#record({ id, target, chunkCount })
       return { id, target, chunkCount, release, page: this.#allIds.add(id) }
     } catch (error) {
-      this.#own.delete(id)
+      void this.#delete(id).catch(() => {})
       release()
       throw error
     }
@@ -216,37 +220,57 @@ export class OwnedBlobs extends Blobs {
   /** Whether an id stays; one that does not is deleted here. */
   async #keeps(id: string): Promise<boolean> {
     await nextTurn()
-    const found = this.#own.peek(id)
+    const found = await this.#own.peekBelow(id)
     // A lease without a record is of a writer whose record was evicted; it will write it again.
     if (found === undefined) return this.#allLeases.stands(id)
-    const record = readable(() => decodeRecord(found.value as Buffer))
+    const record = await readable(async () => decodeRecord(found.value as Buffer))
     if (record === undefined) {
       // Nobody knows what it led to. Those chunks are read by nobody and leave as all that is cold.
-      this.#own.delete(id, found.version)
+      await this.#delete(id, found.version)
       return false
     }
-    if (this.#isPublished(id, record) || this.#allLeases.stands(id)) return true
+    if ((await this.#isPublished(id, record)) || this.#allLeases.stands(id)) return true
     if (!record.isSuspected) {
-      this.#own.set(id, encodeRecord({ ...record, isSuspected: true }), { ifVersion: found.version })
+      const suspected = encodeRecord({ ...record, isSuspected: true })
+      await this.#decide(id, () => this.#own.set(id, suspected, { ifVersion: found.version }))
       return true
     }
     await this.#forget(id, record.chunkCount)
     return false
   }
 
-  #isPublished(id: string, { namespace, key }: BlobRecord): boolean {
-    const value = readable(() => this.#engine.space(namespace).peek(key)?.value)
+  async #isPublished(id: string, { namespace, key }: BlobRecord): Promise<boolean> {
+    const value = await readable(async () => (await this.#engine.space(namespace).peekBelow(key))?.value)
     return value instanceof Manifest && value.id === id
   }
 
   /** Chunks, then the record, then `after`. Without a pause when the store is closing: there is no later turn. */
   async #forget(id: string, chunkCount: number, after?: () => void): Promise<void> {
     for (let number = 0; number < chunkCount; number++) {
-      this.#own.delete(chunkKey(id, number))
+      await this.#delete(chunkKey(id, number))
       if (number % deletesPerTurn === deletesPerTurn - 1 && !this.#isClosing) await nextTurn()
     }
-    this.#own.delete(id)
+    await this.#delete(id)
     after?.()
+  }
+
+  async #delete(key: string, ifVersion?: string): Promise<void> {
+    await this.#decide(key, () => this.#own.delete(key, ifVersion))
+  }
+
+  /** Runs what depends on what there is, in whatever tier. */
+  async #decide(key: string, decision: () => unknown): Promise<void> {
+    for (;;) {
+      try {
+        decision()
+        return
+      } catch (error) {
+        if (error !== cold) throw error
+        // What lies below when the store closes is the next sweep's.
+        if (this.#isClosing) return
+        await this.#own.resolve(key)
+      }
+    }
   }
 
   #record({ id, target, chunkCount }: Pick<Draft, 'id' | 'target' | 'chunkCount'>): void {
@@ -273,9 +297,9 @@ export class OwnedBlobs extends Blobs {
 }
 
 /** Undefined for what is damaged. */
-function readable<T>(read: () => T): T | undefined {
+async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
-    return read()
+    return await read()
   } catch (error) {
     if (error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_CORRUPT') return undefined
     throw error

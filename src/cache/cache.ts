@@ -20,7 +20,7 @@ import type {
 import { cold, type Engine, type Space } from '../native/engine.ts'
 import type { OwnedBlobs } from './blobs.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
-import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache } from './read-cache.ts'
+import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
 import { BlobWriter } from './streams.ts'
 import type { Cache, Key } from './types.ts'
 
@@ -66,18 +66,21 @@ class OwnerCache extends ReadCache<Space> implements Cache {
 
   /** A conditional write of a key that RAM does not have. */
   async #setCold(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
-    await this.space.resolve(key)
-    return this.set(key, value, options)
+    const own = copyKey(key)
+    await unlessAborted(this.space.resolve(own), options?.signal)
+    return this.set(own, value, options)
   }
 
   /** Runs what depends on what there is, in whatever tier; again when RAM had to be told first. */
-  async #decide<T>(key: Key, decision: () => T): Promise<T> {
+  async #decide<T>(key: Key, options: CallOptions | undefined, decision: (key: Key) => T): Promise<T> {
+    let own = key
     for (;;) {
       try {
-        return decision()
+        return decision(own)
       } catch (error) {
         if (error !== cold) throw error
-        await this.space.resolve(key)
+        if (own === key) own = copyKey(key)
+        await unlessAborted(this.space.resolve(own), options?.signal)
       }
     }
   }
@@ -92,20 +95,24 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const write = this.#writeOf(options, 'add()')
     this.ensureOpen()
     checkKey(key)
-    return this.#decide(key, () => this.space.set(key, value, { ...write, ifAbsent: true }) !== undefined)
+    return this.#decide(
+      key,
+      options,
+      (own) => this.space.set(own, value, { ...write, ifAbsent: true }) !== undefined,
+    )
   }
 
   async delete(key: Key, options?: CallOptions): Promise<boolean> {
     this.begin(options, 'delete()')
     checkKey(key)
-    return this.#decide(key, () => this.space.delete(key))
+    return this.#decide(key, options, (own) => this.space.delete(own))
   }
 
   async deleteMany(keys: Iterable<Key>, options?: CallOptions): Promise<number> {
     this.begin(options, 'deleteMany()')
     let count = 0
     for (const key of checkKeys(keys, 'deleteMany()')) {
-      if (await this.#decide(key, () => this.space.delete(key))) count++
+      if (await this.#decide(key, options, (own) => this.space.delete(own))) count++
     }
     return count
   }
@@ -113,11 +120,12 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   async pull<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
     this.begin(options, 'pull()')
     checkKey(key)
+    const own = copyKey(key)
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const entry = await this.space.fetchEntry(key)
+      const entry = await this.anyEntry(own, options?.signal)
       if (entry === undefined) return undefined
       if (entry.value instanceof Manifest) throw blobError()
-      if (await this.#decide(key, () => this.space.delete(key, entry.version))) return entry.value as T
+      if (await this.#decide(own, options, () => this.space.delete(own, entry.version))) return entry.value as T
     }
     throw conflict('pull()', key)
   }
@@ -126,7 +134,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.begin(options, 'touch()')
     const ttlMs = ttl === undefined ? this.#ttlMs : parseDuration(ttl, 'ttl of touch()')
     checkKey(key)
-    return this.#decide(key, () => this.space.touch(key, ttlMs))
+    return this.#decide(key, options, (own) => this.space.touch(own, ttlMs))
   }
 
   async incr(key: Key, by = 1, options?: CounterOptions): Promise<number> {
@@ -154,18 +162,21 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     }
     // Not sign * by: that would be -0 for 0.
     const step = sign === 1 ? by : 0 - by
-    return this.#decide(key, () => this.space.incr(key, step, counter?.init, counter?.ttlMs ?? this.#ttlMs))
+    return this.#decide(key, options, (own) =>
+      this.space.incr(own, step, counter?.init, counter?.ttlMs ?? this.#ttlMs),
+    )
   }
 
   async cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean> {
     const write = this.#writeOf(options, 'cas()')
     this.ensureOpen()
     checkKey(key)
+    const own = copyKey(key)
     const put = (condition: ValidatedWrite) =>
-      this.#decide(key, () => this.space.set(key, value, { ...write, ...condition }) !== undefined)
+      this.#decide(own, options, () => this.space.set(own, value, { ...write, ...condition }) !== undefined)
     if (expected === undefined) return put({ ifAbsent: true })
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const entry = await this.space.fetchEntry(key)
+      const entry = await this.anyEntry(own, options?.signal)
       if (entry === undefined || !isDeepStrictEqual(entry.value, expected)) return false
       if (await put({ ifVersion: entry.version })) return true
     }
@@ -182,7 +193,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   }
 
   protected override dropUnreadable(key: Key, version: string): void {
-    this.space.delete(key, version)
+    // Nobody waits for it: the next reader finds what is left and tries again.
+    this.#decide(key, undefined, (own) => this.space.delete(own, version)).catch(() => {})
   }
 
   async clear(options?: CallOptions): Promise<void> {

@@ -2,7 +2,7 @@
 import { validateAttach, validateOpen } from '../config/open-options.ts'
 import type { AttachOptions, OpenOptions } from '../config/options.ts'
 import { attachEngine, openEngine } from '../native/open.ts'
-import { startTiers, type Tiers } from '../owner/tiers.ts'
+import { leaveTiers, startTiers, tiersStopped } from '../owner/tiers.ts'
 import { Blobs, OwnedBlobs } from './blobs.ts'
 import { ownerCache } from './cache.ts'
 import { registerEngine } from './internal.ts'
@@ -18,18 +18,18 @@ import type { Cache, ReadonlyCache } from './types.ts'
  */
 export async function open(options: OpenOptions): Promise<Cache> {
   const validated = validateOpen(options)
-  const { ssdDir } = validated
-  const engine = openEngine(validated, ssdDir !== undefined)
-  let tiers: Tiers | undefined
+  const { dir, ssdDir } = validated
+  await tiersStopped(dir)
+  const engine = openEngine(validated)
   try {
-    if (ssdDir !== undefined) tiers = await startTiers(engine, validated.dir, ssdDir)
+    if (ssdDir !== undefined) await startTiers(engine, dir, ssdDir)
   } catch (error) {
     engine.close()
     throw error
   }
   const blobs = new OwnedBlobs(engine)
-  const stop = tiers && (() => tiers.stop())
-  return registerEngine(ownerCache(engine, blobs, validated.namespaces, stop), engine, blobs)
+  const leave = () => leaveTiers(engine, dir)
+  return registerEngine(ownerCache(engine, blobs, validated.namespaces, leave), engine, blobs)
 }
 
 /**

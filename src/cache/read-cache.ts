@@ -82,7 +82,9 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     try {
       if (options !== undefined) this.begin(options, 'get()')
       const value = this.space.get(key) as T | undefined
-      if (value === undefined && this.space.isCold) return this.space.fetch(key) as Promise<T | undefined>
+      if (value === undefined && this.space.isCold) {
+        return unlessAborted(this.space.fetch(key) as Promise<T | undefined>, options?.signal)
+      }
       return Promise.resolve(value)
     } catch (error) {
       return Promise.reject(explain(error, key))
@@ -103,24 +105,13 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   ): Promise<Map<K, T>> {
     this.begin(options, 'getMany()')
     const list = checkKeys(keys, 'getMany()')
-    const found = this.space.getMany(list) as Map<K, T>
-    if (!this.space.reachesBelow || list.every((key) => found.has(key))) return found
-    const values = await Promise.all(
-      list.map((key) => found.get(key) ?? (this.space.fetch(key) as Promise<T>)),
-    )
-    const all = new Map<K, T>()
-    for (const [index, key] of list.entries()) {
-      const value = values[index] as T | undefined
-      if (value !== undefined) all.set(key, value)
-    }
-    return all
+    return unlessAborted(this.space.fetchMany(list) as Promise<Map<K, T>>, options?.signal)
   }
 
   async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
     this.begin(options, 'getEntry()')
     checkKey(key)
-    const entry = this.space.getEntry(key)
-    const found = entry === undefined && this.space.isCold ? await this.space.fetchEntry(key) : entry
+    const found = await this.anyEntry(key, options?.signal)
     if (found === undefined || !(found.value instanceof Manifest)) return found as Entry<T> | undefined
     return { ...found, value: undefined as T, size: found.value.totalBytes, isBlob: true }
   }
@@ -129,7 +120,18 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     this.begin(options, 'has()')
     checkKey(key)
     if (this.space.has(key)) return true
-    return this.space.isCold && (await this.space.fetchEntry(key)) !== undefined
+    return this.space.isCold && (await unlessAborted(this.space.fetchHas(key), options?.signal))
+  }
+
+  /** The entry, in whatever tier it lies; at once when that is RAM. */
+  protected async anyEntry(
+    key: Key,
+    signal: AbortSignal | undefined,
+  ): Promise<ReturnType<S['getEntry']>> {
+    const entry = this.space.getEntry(key)
+    const isCold = entry === undefined && this.space.isCold
+    const found = isCold ? await unlessAborted(this.space.fetchEntry(key), signal) : entry
+    return found as ReturnType<S['getEntry']>
   }
 
   async *scan(options?: ScanOptions): AsyncGenerator<EntryInfo, void, undefined> {
@@ -174,7 +176,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     this.ensureOpen()
     checkKey(key)
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const entry = this.space.getEntry(key)
+      const entry = await this.anyEntry(key, read.signal)
       if (entry === undefined) {
         throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', `there is nothing to read under ${show(key)}`)
       }
@@ -189,7 +191,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
         this.dropUnreadable(key, version)
       })
       // Only now does the reader hold what it reads: it may have been replaced and swept in between.
-      if (this.space.peek(key)?.version === version) return reader
+      if ((await this.space.peekBelow(key))?.version === version) return reader
       reader.destroy()
     }
     throw conflict(where, key)
@@ -260,6 +262,18 @@ function explain(error: unknown, key: unknown): unknown {
     return error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_KEY' ? keyError : error
   }
   return error
+}
+
+/** What was promised, or the reason of the signal if that comes first. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    const settled = () => signal.removeEventListener('abort', abort)
+    signal.addEventListener('abort', abort)
+    promise.then(resolve, reject).finally(settled)
+    if (signal.aborted) abort()
+  })
 }
 
 /** An array of keys, every one of them checked before anything is done with the first. */

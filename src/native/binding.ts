@@ -125,7 +125,7 @@ export interface NativeModule {
   addRecordToFilter(handle: NativeHandle, file: number, offset: number, bytes: number): void
   endFilter(handle: NativeHandle, rebuild: number, isComplete: boolean): boolean
   isFilterCrowded(handle: NativeHandle): boolean
-  countUsers(handle: NativeHandle): number
+  leaveStore(handle: NativeHandle): number
   hasTiers(handle: NativeHandle): boolean
   namespaceId(handle: NativeHandle, name: string): number
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null

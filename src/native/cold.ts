@@ -31,6 +31,10 @@ export class ColdReads {
     this.#handle = handle
   }
 
+  get reachesBelow(): boolean {
+    return binding().hasTiers(this.#handle)
+  }
+
   /** Asks for a key of a namespace. `undefined`: RAM knows it after all. Rejects with what the tiers below failed with. */
   ask(space: NativeSpace, key: Key, purpose: number): Promise<NativeAnswer> | undefined {
     const id = space.ask(key, this.#register(), purpose)

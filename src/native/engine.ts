@@ -57,13 +57,19 @@ export interface ScanCursor {
 
 /** Read side of one namespace: the owner and an attached process have it. */
 export interface ReadSpace {
-  /** Whether this process can ask tiers below RAM. */
-  readonly reachesBelow: boolean
-  /** Right after a read that found nothing: whether a lower tier may have the key. */
+  /**
+   * Right after a read that found nothing, before anything else is called: whether a lower tier may have the key. Then
+   * `fetch`, `fetchEntry` or `fetchHas` goes on from there.
+   */
   readonly isCold: boolean
   /** The decoded value from whatever tier has it. */
   fetch(key: Key): Promise<unknown>
   fetchEntry(key: Key): Promise<Entry | undefined>
+  fetchHas(key: Key): Promise<boolean>
+  /** `peek` in all tiers, on its own. */
+  peekBelow(key: Key): Promise<Entry | undefined>
+  /** `getMany` in all tiers, on its own. */
+  fetchMany(keys: readonly Key[]): Promise<Map<Key, unknown>>
   /** The decoded value; `undefined` is a miss, `null` is a stored null. */
   get(key: Key): unknown
   /** Hits only, keys as given; one consistent view of group writes. */
@@ -95,6 +101,9 @@ export interface Space extends ReadSpace {
   clear(): void
   /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string
+  /** `delete` and `touch` of what `setPinned` stored: never cold. */
+  deletePinned(key: string, ifVersion: string): boolean
+  touchPinned(key: string, ttlMs: number): boolean
   /** Stores bytes that are never evicted: `ifVersion` of the entry to replace, none for a key that must be absent. */
   setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean
 }

@@ -98,11 +98,12 @@ abstract class EngineBase<S extends NativeReadSpace> {
 }
 
 class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
-  readonly #cold: ColdReads | undefined
+  /** Also without tiers of its own: another one in this process may have given the store some. */
+  readonly #cold: ColdReads
 
-  constructor(handle: NativeHandle, hasTiers: boolean) {
+  constructor(handle: NativeHandle) {
     super(handle)
-    this.#cold = hasTiers ? new ColdReads(handle) : undefined
+    this.#cold = new ColdReads(handle)
   }
 
   get native(): NativeHandle {
@@ -116,17 +117,17 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
 
   async flush(): Promise<void> {
     this.ensureOpen()
-    await this.#cold?.durable()
+    if (this.#cold.reachesBelow) await this.#cold.durable()
   }
 
   override close(): void {
-    this.#cold?.close()
+    this.#cold.close()
     super.close()
   }
 
-  /** Whether nobody else in this process has the store open. */
-  get isLastUser(): boolean {
-    return binding().countUsers(this.handle) === 1
+  /** Counts this one out, before it is closed. Whether it was the last in this process. @internal */
+  leave(): boolean {
+    return binding().leaveStore(this.handle) === 0
   }
 
   protected override makeSpace(name: string): NativeWriteSpace {
@@ -205,7 +206,7 @@ function isOwn(name: string): boolean {
 }
 
 /** Throws what `open` of the core throws: CONFIG, FULL, LOCKED, UNAVAILABLE. */
-export function openEngine(options: EngineOptions, hasTiers = false): NativeEngine {
+export function openEngine(options: EngineOptions): NativeEngine {
   const internal = options.internal ?? {}
   try {
     const handle = binding().openStore({
@@ -216,7 +217,7 @@ export function openEngine(options: EngineOptions, hasTiers = false): NativeEngi
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })
-    return new NativeEngine(handle, hasTiers)
+    return new NativeEngine(handle)
   } catch (error) {
     translate(error)
   }

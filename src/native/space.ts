@@ -5,7 +5,17 @@ import { isWellFormed } from '../codec/key.ts'
 import type { Encoded } from '../codec/value.ts'
 import { type NativeAnswer, type NativeSpace, translate } from './binding.ts'
 import { Answer, type ColdReads, Purpose } from './cold.ts'
-import type { Entry, EntryInfo, Key, ReadSpace, ScanCursor, ScanPage, Space, WriteOptions } from './engine.ts'
+import {
+  cold,
+  type Entry,
+  type EntryInfo,
+  type Key,
+  type ReadSpace,
+  type ScanCursor,
+  type ScanPage,
+  type Space,
+  type WriteOptions,
+} from './engine.ts'
 import { nothing } from './nothing.ts'
 import { Control, control, Flag, scratch } from './scratch.ts'
 import { decodeTags, putOptions, putVersion } from './write-options.ts'
@@ -24,6 +34,8 @@ const TYPE_BLOB = 11
 const SCAN_FIELDS = 6
 /** Attempts of `getMany` to see every group whole before it takes what it has. */
 const GROUP_RETRIES_MAX = 64
+/** Cold reads that one caller has under way: far fewer than may wait in all. */
+const ASKED_AT_ONCE = 1024
 
 /** The read side. An attached process may ask for a namespace before the owner has made it: then all is a miss. */
 export class NativeReadSpace implements ReadSpace {
@@ -60,36 +72,54 @@ export class NativeReadSpace implements ReadSpace {
     return this.codec.decode(type - TYPE_BASE, found, 0, found.length)
   }
 
-  get reachesBelow(): boolean {
-    return this.#cold !== undefined
-  }
-
   get isCold(): boolean {
     return this.#cold !== undefined && control[Control.cold] === 1
   }
 
-  async fetch(key: Key): Promise<unknown> {
+  fetch(key: Key): Promise<unknown> {
+    return this.#below(key, (own) => this.get(own), (answer) => this.#decodeAnswer(answer))
+  }
+
+  fetchEntry(key: Key): Promise<Entry | undefined> {
+    return this.#below(key, (own) => this.getEntry(own), (answer, own) => this.#entryOfAnswer(own, answer))
+  }
+
+  async fetchHas(key: Key): Promise<boolean> {
+    return (await this.#below(key, (own) => this.has(own) || undefined, () => true)) === true
+  }
+
+  async peekBelow(key: Key): Promise<Entry | undefined> {
+    const own = ownKey(key)
     for (;;) {
-      const value = this.get(key)
-      if (value !== undefined || !this.isCold) return value
-      const answer = await this.ask(key, Purpose.read)
-      if (answer === undefined || answer.kind === Answer.askAgain) continue
-      return answer.kind === Answer.found ? this.#decodeAnswer(answer) : undefined
+      const found = this.peek(own)
+      if (found !== undefined) return found
+      // Whether RAM knows it as deleted or not at all, `ask` says.
+      const answer = await this.ask(own, Purpose.read)
+      if (answer === undefined) return this.peek(own)
+      if (answer.kind !== Answer.askAgain) return this.#entryOfAnswer(own, answer)
     }
   }
 
-  async fetchEntry(key: Key): Promise<Entry | undefined> {
+  /** What the tiers below have of a key that RAM was just asked for; RAM is asked again when it has changed. */
+  async #below<T>(
+    key: Key,
+    again: (own: Key) => T | undefined,
+    found: (answer: NativeAnswer, own: Key) => T | undefined,
+  ): Promise<T | undefined> {
+    const own = ownKey(key)
     for (;;) {
-      const entry = this.getEntry(key)
-      if (entry !== undefined || !this.isCold) return entry
-      const answer = await this.ask(key, Purpose.read)
-      if (answer === undefined || answer.kind === Answer.askAgain) continue
-      if (answer.kind !== Answer.found) return undefined
-      const { version, createdAt, expiresAt, size, tags } = answer
-      const text = typeof key === 'string' ? key : Buffer.from(key).toString()
-      const info = entryInfo([text, version, createdAt, expiresAt, size, tags as Buffer])
-      return { value: this.#decodeAnswer(answer), ...info, tier: 'ssd' }
+      const answer = await this.ask(own, Purpose.read)
+      if (answer !== undefined && answer.kind !== Answer.askAgain) return found(answer, own)
+      const value = again(own)
+      if (value !== undefined || !this.isCold) return value
     }
+  }
+
+  #entryOfAnswer(key: Key, answer: NativeAnswer): Entry | undefined {
+    if (answer.kind !== Answer.found) return undefined
+    const { value, valueType, version, createdAt, expiresAt, size, tags } = answer
+    const info = entryInfo([textOf(key), version, createdAt, expiresAt, size, tags as Buffer])
+    return { value: this.#valueOf(valueType, value as Buffer), ...info, tier: 'ssd' }
   }
 
   protected ask(key: Key, purpose: number): Promise<NativeAnswer> | undefined {
@@ -100,7 +130,8 @@ export class NativeReadSpace implements ReadSpace {
     }
   }
 
-  #decodeAnswer({ value, valueType }: NativeAnswer): unknown {
+  #decodeAnswer({ kind, value, valueType }: NativeAnswer): unknown {
+    if (kind !== Answer.found) return undefined
     const bytes = value as Buffer
     return valueType === TYPE_BYTES ? bytes : this.codec.decode(valueType, bytes, 0, bytes.length)
   }
@@ -115,6 +146,31 @@ export class NativeReadSpace implements ReadSpace {
         if (value !== undefined) found.set(key, value)
       }
       if (native.group() === before || attempt === GROUP_RETRIES_MAX) return found
+    }
+  }
+
+  async fetchMany(keys: readonly Key[]): Promise<Map<Key, unknown>> {
+    const own = keys.map(ownKey)
+    for (let attempt = 1; ; attempt++) {
+      const before = this.native().group()
+      const values: unknown[] = []
+      const cold: number[] = []
+      for (const [index, key] of own.entries()) {
+        values.push(this.get(key))
+        if (values[index] === undefined && this.isCold) cold.push(index)
+      }
+      for (let at = 0; at < cold.length; at += ASKED_AT_ONCE) {
+        const asked = cold.slice(at, at + ASKED_AT_ONCE)
+        const found = await Promise.all(asked.map((index) => this.fetch(own[index] as Key)))
+        for (const [number, index] of asked.entries()) values[index] = found[number]
+      }
+      // A group that was published meanwhile may be half in what was read before and half in what was read after it.
+      if (this.native().group() !== before && attempt < GROUP_RETRIES_MAX) continue
+      const all = new Map<Key, unknown>()
+      for (const [index, key] of keys.entries()) {
+        if (values[index] !== undefined) all.set(key, values[index])
+      }
+      return all
     }
   }
 
@@ -145,10 +201,9 @@ export class NativeReadSpace implements ReadSpace {
   #entryOf(key: Key, found: ReturnType<NativeSpace['entry']>): Entry | undefined {
     if (found === undefined) return undefined
     const [bytes, type, version, createdAt, expiresAt, size, tags] = found
-    const text = typeof key === 'string' ? key : Buffer.from(key).toString()
     return {
       value: this.#valueOf(type, bytes),
-      ...entryInfo([text, version, createdAt, expiresAt, size, tags]),
+      ...entryInfo([textOf(key), version, createdAt, expiresAt, size, tags]),
     }
   }
 
@@ -186,6 +241,15 @@ export class NativeReadSpace implements ReadSpace {
   }
 }
 
+/** Bytes may be used for something else while an answer is awaited. */
+function ownKey(key: Key): Key {
+  return typeof key === 'string' ? key : Uint8Array.from(key)
+}
+
+function textOf(key: Key): string {
+  return typeof key === 'string' ? key : Buffer.from(key).toString()
+}
+
 function entryInfo(fields: (number | string | Buffer)[]): EntryInfo {
   const [key, version, createdAt, expiresAt, size, tags] = fields as [
     string,
@@ -203,6 +267,16 @@ function entryInfo(fields: (number | string | Buffer)[]): EntryInfo {
     expiresAt: expiresAt === 0 ? undefined : expiresAt,
     tags: decodeTags(tags),
     tier: 'ram',
+  }
+}
+
+/** What is pinned is in RAM or nowhere, so what RAM does not know is not there. */
+function pinnedOnly(change: () => boolean): boolean {
+  try {
+    return change()
+  } catch (error) {
+    if (error === cold) return false
+    throw error
   }
 }
 
@@ -227,6 +301,14 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
 
   async resolve(key: Key): Promise<void> {
     await this.ask(key, Purpose.resolve)
+  }
+
+  deletePinned(key: string, ifVersion: string): boolean {
+    return pinnedOnly(() => this.delete(key, ifVersion))
+  }
+
+  touchPinned(key: string, ttlMs: number): boolean {
+    return pinnedOnly(() => this.touch(key, ttlMs))
   }
 
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string {

@@ -1,5 +1,6 @@
 /** The tiers below RAM of an owner: the threads that keep them, from start to stop. */
 import { once } from 'node:events'
+import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
@@ -17,60 +18,89 @@ const readerCount = 2
 /** What starting and stopping needs of the engine. */
 export interface TieredEngine {
   readonly native: NativeHandle
-  readonly isLastUser: boolean
+  /** Counts it out; whether it was the last one in this process. */
+  leave(): boolean
   recall(namespace: string, key: string): Promise<void>
 }
 
-/**
- * Starts the tiers of a store, unless somebody else in this process has: then `undefined`. Rejects with what the index
- * or the log failed with.
- */
-export async function startTiers(
-  engine: TieredEngine,
-  dir: string,
-  ssdDir: string,
-): Promise<Tiers | undefined> {
-  if (binding().hasTiers(engine.native)) return undefined
-  const data: TierThreadData = {
-    dir,
-    ssdDir,
-    pinnedNamespaces: [structuresNamespace, blobsNamespace],
-    syncIntervalMs,
-    fileBytes,
-    reserveBytes,
-  }
-  const keeper = startThread('index-worker', data)
-  const started = await firstMessage(keeper)
-  if (started.kind !== 'started') {
-    await ended(keeper)
-    throw failureOf(started)
-  }
-  // Only now: readers look at an index that is there.
-  const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
-  for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
-  return new Tiers(engine, keeper, readers, started.warnings)
+/** The tiers that this thread has started, by the directory of their store. */
+const running = new Map<string, Promise<Tiers>>()
+/** Those that it is stopping. */
+const stopping = new Map<string, Promise<void>>()
+
+/** Resolves when nobody here is just closing the store of a directory: it would close under who opens it now. */
+export async function tiersStopped(dir: string): Promise<void> {
+  await stopping.get(resolve(dir))?.catch(() => {})
 }
 
-export class Tiers {
-  readonly #engine: TieredEngine
+/** Gives a store its tiers, unless it has them. Rejects with what the index or the log failed with. */
+export async function startTiers(engine: TieredEngine, dir: string, ssdDir: string): Promise<void> {
+  const path = resolve(dir)
+  let tiers = running.get(path)
+  if (tiers === undefined) {
+    // Another thread's.
+    if (binding().hasTiers(engine.native)) return
+    tiers = Tiers.start(engine, dir, ssdDir)
+    running.set(path, tiers)
+    tiers.catch(() => running.delete(path))
+  }
+  await tiers
+}
+
+/**
+ * Counts a user of the store out. With the last one of the process the tiers take no more writes, bring what was
+ * written to disk and end. Rejects with what the log failed with.
+ */
+export async function leaveTiers(engine: TieredEngine, dir: string): Promise<void> {
+  // At once: of two that close at a time one is the last.
+  const isLast = engine.leave()
+  const path = resolve(dir)
+  const tiers = running.get(path)
+  if (!isLast || tiers === undefined) return
+  running.delete(path)
+  const stopped = tiers.then((started) => started.stop())
+  stopping.set(path, stopped)
+  try {
+    await stopped
+  } finally {
+    stopping.delete(path)
+  }
+}
+
+class Tiers {
   readonly #keeper: Worker
   readonly #readers: Worker[]
   /** What went wrong at the start and was mended. */
   readonly warnings: readonly string[]
 
-  constructor(engine: TieredEngine, keeper: Worker, readers: Worker[], warnings: readonly string[]) {
-    this.#engine = engine
+  static async start(engine: TieredEngine, dir: string, ssdDir: string): Promise<Tiers> {
+    const data: TierThreadData = {
+      dir,
+      ssdDir,
+      pinnedNamespaces: [structuresNamespace, blobsNamespace],
+      syncIntervalMs,
+      fileBytes,
+      reserveBytes,
+    }
+    const keeper = startThread('index-worker', data)
+    const started = await firstMessage(keeper)
+    if (started.kind !== 'started') {
+      await ended(keeper)
+      throw failureOf(started)
+    }
+    // Only now: readers look at an index that is there.
+    const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
+    for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
+    return new Tiers(keeper, readers, started.warnings)
+  }
+
+  private constructor(keeper: Worker, readers: Worker[], warnings: readonly string[]) {
     this.#keeper = keeper
     this.#readers = readers
     this.warnings = warnings
   }
 
-  /**
-   * Takes no more writes, brings what was written to disk, ends the threads. Rejects with what the log failed with.
-   * Does nothing while somebody else in the process has the store open: the threads go on for them.
-   */
   async stop(): Promise<void> {
-    if (!this.#engine.isLastUser) return
     const stop: Stop = { kind: 'stop' }
     const answered = firstMessage(this.#keeper)
     this.#keeper.postMessage(stop)

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { advanceClock, checkStore } from '../../src/cache/internal.ts'
+import { advanceClock, checkStore, engineOf } from '../../src/cache/internal.ts'
 import type { Cache, OpenOptions } from '../../src/index.ts'
 import { open } from '../../src/index.ts'
+import type { ReadSpace, Space } from '../../src/native/engine.ts'
 
 export interface Placement {
   readonly cache: Cache
@@ -12,6 +13,8 @@ export interface Placement {
   advance(ms: number): void
   /** Closes the cache and opens the same store again. */
   reopen(): Promise<Placement>
+  /** Pushes everything that is not pinned out of RAM, where there is a tier below it. */
+  chill(): Promise<void>
   /** Checks the store if it is open, closes it and removes what it left. */
   end(): Promise<void>
 }
@@ -19,6 +22,11 @@ export interface Placement {
 export async function openEmbedded(options: Partial<OpenOptions> = {}): Promise<Placement> {
   const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
   return place(dir, options)
+}
+
+/** With an SSD tier, and as little memory as the largest values of the contract need. */
+export async function openTiered(options: Partial<OpenOptions> = {}): Promise<Placement> {
+  return openEmbedded({ tiers: {}, memory: '1mb', ...options })
 }
 
 async function place(dir: string, options: Partial<OpenOptions>): Promise<Placement> {
@@ -30,6 +38,7 @@ async function place(dir: string, options: Partial<OpenOptions>): Promise<Placem
       await cache.close()
       return place(dir, options)
     },
+    chill: () => chill(cache),
     end: async () => {
       try {
         if (await isOpen(cache)) checkStore(cache)
@@ -39,6 +48,20 @@ async function place(dir: string, options: Partial<OpenOptions>): Promise<Placem
       }
     },
   }
+}
+
+/** Fills RAM with something else until nothing of the default namespace is left in it. */
+async function chill(cache: Cache): Promise<void> {
+  const space = engineOf(cache).space('default')
+  const filler = engineOf(cache).space('filler') as Space
+  const value = Buffer.alloc(2000)
+  for (let number = 0; hasEntries(space); number++) filler.set(`filler ${number % 5000}`, value)
+}
+
+function hasEntries(space: ReadSpace): boolean {
+  let page = space.scan(undefined, '')
+  while (page.entries.length === 0 && page.cursor !== undefined) page = space.scan(page.cursor, '')
+  return page.entries.length > 0
 }
 
 const internal = { __internal: { clock: 'manual' } }

@@ -49,11 +49,13 @@ impl Handle {
         Handle { target, is_user: false }
     }
 
-    fn leave(&mut self) {
-        if let (Target::Owner(owned), true) = (&self.target, self.is_user) {
-            owned.leave();
+    /// How many users are left; `None` when it was none any more.
+    fn leave(&mut self) -> Option<u64> {
+        let was_user = std::mem::take(&mut self.is_user);
+        match &self.target {
+            Target::Owner(owned) if was_user => Some(owned.leave()),
+            _ => None,
         }
-        self.is_user = false;
     }
 }
 
@@ -96,13 +98,10 @@ pub fn open_store(options: NativeOpenOptions) -> Result<External<Handle>> {
     Ok(External::new(Handle { target: Target::Owner(owned), is_user: true }))
 }
 
-/// How many have the store open in this process; 0 for an attachment.
-#[napi(js_name = "countUsers")]
-pub fn count_users(handle: &External<Handle>) -> f64 {
-    match &handle.target {
-        Target::Owner(owned) => owned.users() as f64,
-        _ => 0.0,
-    }
+/// Counts this handle out, before it is closed: how many users are left. Once; then, and for an attachment, `-1`.
+#[napi(js_name = "leaveStore")]
+pub fn leave_store(handle: &mut External<Handle>) -> f64 {
+    handle.leave().map_or(-1.0, |left| left as f64)
 }
 
 /// Whether the store has tiers below RAM already, through somebody else in this process.

@@ -118,7 +118,10 @@ fn lookup<D: Destination>(space: &mut Space, destination: &mut D, seen: &mut See
             note_cold(space, hash);
             Ok(false)
         }
-        Lookup::Dead | Lookup::Abandoned => Ok(false),
+        Lookup::Dead | Lookup::Abandoned => {
+            space.scratch.set_control(control::COLD, 0.0);
+            Ok(false)
+        }
         Lookup::Closed => Err(closed()),
     }
 }

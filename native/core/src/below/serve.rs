@@ -109,9 +109,11 @@ impl Store {
 
     fn answer_found(&self, below: &Below, miss: &Miss, found: Found) -> Answer {
         let Found { record, record_bytes, .. } = &found;
-        below.counts.hits.fetch_add(1, Ordering::Relaxed);
-        let is_wanted =
-            miss.purpose == Purpose::Resolve || below.is_second_touch(miss.hash, found.header.clock);
+        // A read extends a sliding expiry, which RAM alone can.
+        let is_sliding = found.header.idle_ms != 0;
+        let is_wanted = miss.purpose == Purpose::Resolve
+            || is_sliding
+            || below.is_second_touch(miss.hash, self.arena.expiry_now_ms());
         let promoted = match is_wanted {
             true => self.promote(record, *record_bytes, miss.token),
             false => Ok(false),
@@ -120,6 +122,7 @@ impl Store {
             below.counts.promoted.fetch_add(1, Ordering::Relaxed);
         }
         match (miss.purpose, promoted) {
+            (Purpose::Read, Ok(true)) if is_sliding => Answer::AskAgain,
             // The value is good all the same.
             (Purpose::Read, _) => Answer::Found { record: found.record, record_bytes: found.record_bytes },
             (Purpose::Resolve, Ok(_)) => Answer::AskAgain,

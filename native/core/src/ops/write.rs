@@ -76,7 +76,8 @@ impl Store {
         let hash = self.hasher.hash(request.namespace, request.key);
         let conditions = request.conditions;
         let origin = self.origin();
-        let needs_truth = conditions != Conditions::default();
+        // What is pinned is in RAM, or nowhere.
+        let needs_truth = conditions != Conditions::default() && !request.is_pinned;
         let written = self.commit(request.namespace, request.key, hash, needs_truth, buffer, |current, _| {
             let holds = match current {
                 None => conditions.if_version.is_none() && !conditions.if_present,
