@@ -85,6 +85,8 @@ export interface BlobTarget {
   readonly namespace: string
   readonly key: Key
   readonly write: ValidatedWrite | undefined
+  /** What the writer waits for once the blob is published; see `Engine.settle`. */
+  readonly settle: () => Promise<void> | undefined
 }
 
 /** A blob that is being written: nobody can read it yet. */

@@ -8,10 +8,11 @@ import { blobError } from '../codec/refusals.ts'
 import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { configError } from '../config/fields.ts'
-import { type ValidatedNamespace, validateNamespace } from '../config/open-options.ts'
+import { checkHasTiers, type ValidatedNamespace, validateNamespace } from '../config/open-options.ts'
 import type {
   CallOptions,
   CounterOptions,
+  Durability,
   NamespaceOptions,
   SetOptions,
   WriteOptions,
@@ -31,6 +32,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   readonly #blobs: OwnedBlobs
   readonly #namespaces: Namespaces
   readonly #ttlMs: number | undefined
+  readonly #durability: Durability
   /** Options of a write that was given none; `undefined` when there is nothing to say. */
   readonly #defaults: ValidatedWrite | undefined
 
@@ -40,28 +42,37 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     blobs: OwnedBlobs,
     namespaces: Namespaces,
     name: string,
-    ttlMs: number | undefined,
+    settings: ValidatedNamespace,
     isRoot: boolean,
   ) {
     super(lifetime, engine.space(name), name, isRoot)
     this.#engine = engine
     this.#blobs = blobs
     this.#namespaces = namespaces
-    this.#ttlMs = ttlMs
-    this.#defaults = ttlMs === undefined ? undefined : { ttlMs }
+    this.#ttlMs = settings.ttlMs
+    this.#durability = settings.durability ?? (engine.hasTiers ? 'async' : 'none')
+    this.#defaults = settings.ttlMs === undefined ? undefined : { ttlMs: settings.ttlMs }
   }
 
   set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
     try {
       const write =
-        options === undefined ? this.#defaults : this.#write(validateSet(options, 'set()'), options)
+        options === undefined ? this.#defaults : this.#write(validateSet(options, 'set()'), options, 'set()')
       checkKey(key)
       const version = this.space.set(key, value, write)
-      return Promise.resolve(version === undefined ? undefined : { version })
+      return version === undefined
+        ? Promise.resolve(undefined)
+        : this.#settled({ version }, write?.durability)
     } catch (error) {
       if (error === cold) return this.#setCold(key, value, options)
       return Promise.reject(error)
     }
+  }
+
+  /** Gives an answer once the write before it is as safe as it was to be. */
+  #settled<T>(answer: T, durability: Durability | undefined): Promise<T> {
+    const settling = this.#engine.settle(durability ?? this.#durability)
+    return settling === undefined ? Promise.resolve(answer) : settling.then(() => answer)
   }
 
   /** A conditional write of a key that RAM does not have. */
@@ -89,23 +100,25 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const write = this.#writeOf(options, 'setMany()')
     this.ensureOpen()
     this.space.setMany(checkEntries(entries), write)
+    await this.#settled(undefined, write?.durability)
   }
 
   async add(key: Key, value: unknown, options?: WriteOptions): Promise<boolean> {
     const write = this.#writeOf(options, 'add()')
     this.ensureOpen()
     checkKey(key)
-    return this.#decide(
+    const isWritten = await this.#decide(
       key,
       options,
       (own) => this.space.set(own, value, { ...write, ifAbsent: true }) !== undefined,
     )
+    return isWritten && this.#settled(true, write?.durability)
   }
 
   async delete(key: Key, options?: CallOptions): Promise<boolean> {
     this.begin(options, 'delete()')
     checkKey(key)
-    return this.#decide(key, options, (own) => this.space.delete(own))
+    return (await this.#decide(key, options, (own) => this.space.delete(own))) && this.#settled(true, undefined)
   }
 
   async deleteMany(keys: Iterable<Key>, options?: CallOptions): Promise<number> {
@@ -114,7 +127,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     for (const key of checkKeys(keys, 'deleteMany()')) {
       if (await this.#decide(key, options, (own) => this.space.delete(own))) count++
     }
-    return count
+    return count === 0 ? 0 : this.#settled(count, undefined)
   }
 
   async pull<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
@@ -125,7 +138,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
       const entry = await this.anyEntry(own, options?.signal)
       if (entry === undefined) return undefined
       if (entry.value instanceof Manifest) throw blobError()
-      if (await this.#decide(own, options, () => this.space.delete(own, entry.version))) return entry.value as T
+      const isTaken = await this.#decide(own, options, () => this.space.delete(own, entry.version))
+      if (isTaken) return this.#settled(entry.value as T, undefined)
     }
     throw conflict('pull()', key)
   }
@@ -134,7 +148,9 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.begin(options, 'touch()')
     const ttlMs = ttl === undefined ? this.#ttlMs : parseDuration(ttl, 'ttl of touch()')
     checkKey(key)
-    return this.#decide(key, options, (own) => this.space.touch(own, ttlMs))
+    return (
+      (await this.#decide(key, options, (own) => this.space.touch(own, ttlMs))) && this.#settled(true, undefined)
+    )
   }
 
   async incr(key: Key, by = 1, options?: CounterOptions): Promise<number> {
@@ -145,7 +161,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     return this.#count(key, by, -1, options, 'decr()')
   }
 
-  #count(
+  async #count(
     key: Key,
     by: number,
     sign: 1 | -1,
@@ -153,6 +169,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     where: string,
   ): Promise<number> {
     const counter = options === undefined ? undefined : validateCounter(options, where)
+    checkHasTiers(counter?.durability, this.#engine.hasTiers, where)
     options?.signal?.throwIfAborted()
     this.ensureOpen()
     checkKey(key)
@@ -162,9 +179,9 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     }
     // Not sign * by: that would be -0 for 0.
     const step = sign === 1 ? by : 0 - by
-    return this.#decide(key, options, (own) =>
-      this.space.incr(own, step, counter?.init, counter?.ttlMs ?? this.#ttlMs),
-    )
+    const ttlMs = counter?.ttlMs ?? this.#ttlMs
+    const sum = await this.#decide(key, options, (own) => this.space.incr(own, step, counter?.init, ttlMs))
+    return this.#settled(sum, counter?.durability)
   }
 
   async cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean> {
@@ -172,8 +189,12 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.ensureOpen()
     checkKey(key)
     const own = copyKey(key)
-    const put = (condition: ValidatedWrite) =>
-      this.#decide(own, options, () => this.space.set(own, value, { ...write, ...condition }) !== undefined)
+    const put = async (condition: ValidatedWrite) =>
+      (await this.#decide(
+        own,
+        options,
+        () => this.space.set(own, value, { ...write, ...condition }) !== undefined,
+      )) && this.#settled(true, write?.durability)
     if (expected === undefined) return put({ ifAbsent: true })
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const entry = await this.anyEntry(own, options?.signal)
@@ -188,7 +209,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.ensureOpen()
     checkKey(key)
     // Bytes may be used for something else before the stream ends.
-    const target = { space: this.space, namespace: this.name, key: copyKey(key), write }
+    const settle = () => this.#engine.settle(write?.durability ?? this.#durability)
+    const target = { space: this.space, namespace: this.name, key: copyKey(key), write, settle }
     return new BlobWriter(this.#blobs, target, options?.signal)
   }
 
@@ -200,14 +222,24 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   async clear(options?: CallOptions): Promise<void> {
     this.begin(options, 'clear()')
     this.space.clear()
+    await this.#settled(undefined, undefined)
   }
 
   override namespace(name: string, options?: NamespaceOptions): Cache {
     this.ensureOpen()
     const fullName = nestedName(this.name, name)
     const given = options === undefined ? {} : validateNamespace(options, 'namespace()')
-    const ttlMs = given.ttlMs ?? this.#namespaces[fullName]?.ttlMs
-    return new OwnerCache(this.lifetime, this.#engine, this.#blobs, this.#namespaces, fullName, ttlMs, false)
+    checkHasTiers(given.durability, this.#engine.hasTiers, 'namespace()')
+    const settings = { ...this.#namespaces[fullName], ...given }
+    return new OwnerCache(
+      this.lifetime,
+      this.#engine,
+      this.#blobs,
+      this.#namespaces,
+      fullName,
+      settings,
+      false,
+    )
   }
 
   async flush(options?: CallOptions): Promise<void> {
@@ -216,12 +248,13 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   }
 
   #writeOf(options: WriteOptions | undefined, where: string): ValidatedWrite | undefined {
-    return options === undefined ? this.#defaults : this.#write(validateWrite(options, where), options)
+    return options === undefined ? this.#defaults : this.#write(validateWrite(options, where), options, where)
   }
 
   /** With the namespace's time to live where none was given. */
-  #write(write: ValidatedWrite, options: CallOptions): ValidatedWrite {
+  #write(write: ValidatedWrite, options: CallOptions, where: string): ValidatedWrite {
     options.signal?.throwIfAborted()
+    checkHasTiers(write.durability, this.#engine.hasTiers, where)
     if (write.ttlMs === undefined && this.#ttlMs !== undefined) write.ttlMs = this.#ttlMs
     return write
   }
@@ -234,14 +267,14 @@ export function ownerCache(
   namespaces: Namespaces,
   stop?: () => Promise<void>,
 ): Cache {
-  const ttlMs = namespaces[defaultNamespace]?.ttlMs
+  const settings = namespaces[defaultNamespace] ?? {}
   return new OwnerCache(
     new Lifetime(engine, blobs, stop),
     engine,
     blobs,
     namespaces,
     defaultNamespace,
-    ttlMs,
+    settings,
     true,
   )
 }

@@ -49,7 +49,9 @@ export class BlobWriter extends Writable {
       done(error as Error)
       return
     }
-    done()
+    const settling = this.#target.settle()
+    if (settling === undefined) done()
+    else settling.then(() => done(), done)
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

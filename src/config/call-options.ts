@@ -6,7 +6,7 @@ import { show } from '../base/errors.ts'
 import { parseDuration } from './duration.ts'
 import { checkFields, configError } from './fields.ts'
 import { checkAck, checkDurability } from './open-options.ts'
-import type { ScanOptions } from './options.ts'
+import type { Durability, ScanOptions } from './options.ts'
 
 /** The write options in the units of the store. */
 export interface ValidatedWrite {
@@ -16,6 +16,7 @@ export interface ValidatedWrite {
   ifVersion?: string
   ifAbsent?: boolean
   ifPresent?: boolean
+  durability?: Durability
 }
 
 /** One byte in the record holds the length of a tag. */
@@ -57,11 +58,19 @@ export function validateWrite(options: unknown, where: string): ValidatedWrite {
   return commonWrite(options, where)
 }
 
-export function validateCounter(options: unknown, where: string): { init?: number; ttlMs?: number } {
-  checkFields(options, where, ['init', 'ttl', 'signal'])
+/** The options of a counter in the units of the store. */
+export interface ValidatedCounter {
+  init?: number
+  ttlMs?: number
+  durability?: Durability
+}
+
+export function validateCounter(options: unknown, where: string): ValidatedCounter {
+  checkFields(options, where, ['init', 'ttl', 'durability', 'signal'])
   checkSignal(options.signal, where)
   const { init, ttl } = options
-  const validated: { init?: number; ttlMs?: number } = {}
+  const durability = checkDurability(options.durability, where)
+  const validated: ValidatedCounter = durability === undefined ? {} : { durability }
   if (init !== undefined) {
     if (!Number.isSafeInteger(init)) {
       throw configError(`init of ${where} must be a whole number up to ±(2^53 - 1), not ${show(init)}`)
@@ -100,10 +109,11 @@ export function validateClose(options: unknown): void {
 
 function commonWrite(options: Record<string, unknown>, where: string): ValidatedWrite {
   checkSignal(options.signal, where)
-  checkDurability(options.durability, where)
+  const durability = checkDurability(options.durability, where)
   checkAck(options.ack, where)
   const { ttl, idle, tags } = options
   const write: ValidatedWrite = {}
+  if (durability !== undefined) write.durability = durability
   if (ttl !== undefined) write.ttlMs = parseDuration(ttl, `ttl of ${where}`)
   if (idle !== undefined) write.idleMs = parseDuration(idle, `idle of ${where}`)
   if (tags !== undefined) write.tags = checkTags(tags, where)

@@ -7,6 +7,7 @@ import { show } from '../base/errors.ts'
 import { parseDuration } from './duration.ts'
 import { checkFields, configError, notSupported } from './fields.ts'
 import { autoMemory, type MachineReader, machine } from './memory.ts'
+import type { Durability } from './options.ts'
 import { parseSize } from './size.ts'
 
 /** @internal Switches for tests and measuring tools; no part of the public contract. */
@@ -24,6 +25,7 @@ export interface InternalOptions {
 /** @internal */
 export interface ValidatedNamespace {
   readonly ttlMs?: number
+  readonly durability?: Durability
 }
 
 /** @internal */
@@ -71,7 +73,7 @@ export function validateOpen(options: unknown, reader: MachineReader = machine):
     dir: storeDir,
     memoryBytes: validateMemory(memory, reader),
     ...(ssdDir === undefined ? {} : { ssdDir }),
-    namespaces: validateNamespaces(namespaces),
+    namespaces: validateNamespaces(namespaces, ssdDir !== undefined),
   }
   return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
 }
@@ -124,7 +126,7 @@ function validateMemory(memory: unknown, reader: MachineReader): number {
   return parseSize(memory, 'memory', memoryBytesMin, memoryBytesMax)
 }
 
-function validateNamespaces(namespaces: unknown): Record<string, ValidatedNamespace> {
+function validateNamespaces(namespaces: unknown, hasTiers: boolean): Record<string, ValidatedNamespace> {
   // No prototype, so that a namespace may be called `__proto__` or `constructor`.
   const validated: Record<string, ValidatedNamespace> = Object.create(null)
   if (namespaces === undefined) return validated
@@ -132,7 +134,10 @@ function validateNamespaces(namespaces: unknown): Record<string, ValidatedNamesp
     throw configError(`namespaces must be an object of settings by name, not ${show(namespaces)}`)
   }
   for (const [name, options] of Object.entries(namespaces)) {
-    validated[checkNamespaceName(name)] = validateNamespace(options, `namespaces.${name}`)
+    const where = `namespaces.${name}`
+    const settings = validateNamespace(options, where)
+    checkHasTiers(settings.durability, hasTiers, where)
+    validated[checkNamespaceName(name)] = settings
   }
   return validated
 }
@@ -140,19 +145,27 @@ function validateNamespaces(namespaces: unknown): Record<string, ValidatedNamesp
 /** @internal The settings of one namespace, here and in `cache.namespace(name, options)`. */
 export function validateNamespace(options: unknown, where: string): ValidatedNamespace {
   checkFields(options, where, ['ttl', 'durability', 'ack'], namespaceLater)
-  checkDurability(options.durability, where)
+  const durability = checkDurability(options.durability, where)
   checkAck(options.ack, where)
   const { ttl } = options
-  return ttl === undefined ? {} : { ttlMs: parseDuration(ttl, `ttl of ${where}`) }
+  return {
+    ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, `ttl of ${where}`) }),
+    ...(durability === undefined ? {} : { durability }),
+  }
 }
 
-/** `'none'` or nothing; the other levels of the contract need tiers below RAM. */
-export function checkDurability(durability: unknown, where: string): void {
-  if (durability === undefined || durability === 'none') return
-  if (durability === 'async' || durability === 'sync') {
-    throw notSupported(`durability ${show(durability)} of ${where} (only 'none' is)`)
-  }
+export function checkDurability(durability: unknown, where: string): Durability | undefined {
+  if (durability === undefined || durability === 'none') return durability
+  if (durability === 'async' || durability === 'sync') return durability
   throw configError(`durability of ${where} must be 'none', 'async' or 'sync', not ${show(durability)}`)
+}
+
+/** Refuses to promise what a store in RAM alone cannot keep. */
+export function checkHasTiers(durability: Durability | undefined, hasTiers: boolean, where: string): void {
+  if (hasTiers || durability === undefined || durability === 'none') return
+  throw configError(
+    `durability ${show(durability)} of ${where} needs a disk, and this store has none: it was opened with tiers: { ssd: false }, where only 'none' can be kept`,
+  )
 }
 
 /** `'local'` or nothing; the other levels of the contract need peers. */

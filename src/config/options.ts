@@ -22,11 +22,17 @@ export interface OpenOptions {
   listen?: false
 }
 
+/** What a write survives once it is acknowledged; see `WriteOptions`. */
+export type Durability = 'none' | 'async' | 'sync'
+
 export interface NamespaceOptions {
   /** Time to live of entries set without one. Default: they stay until deleted or evicted. */
   ttl?: Duration
-  /** What survives a stop. `'none'` is the only value this version supports, and its default: RAM only. */
-  durability?: 'none'
+  /**
+   * What writes survive that do not say: see `WriteOptions`. Default `'async'`; without a disk (`tiers: { ssd: false }`)
+   * `'none'`, which is all that is possible there.
+   */
+  durability?: Durability
   /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
   ack?: 'local'
 }
@@ -51,8 +57,12 @@ export interface WriteOptions extends CallOptions {
   idle?: Duration
   /** Labels of the entry, each 1 to 255 bytes of UTF-8; together at most 1,024 bytes, with one more for each. */
   tags?: readonly string[]
-  /** `'none'` is the only level this version supports, and its default. */
-  durability?: 'none'
+  /**
+   * What the write survives once it is acknowledged. `'none'`: nothing, it stays in RAM and makes room for others.
+   * `'async'`: the end of this process, and a power cut a second later. `'sync'`: a power cut; costs a disk flush, which
+   * writes at the same time share. Default: that of the namespace.
+   */
+  durability?: Durability
   /** `'local'` is the only level this version supports, and its default. */
   ack?: 'local'
 }
@@ -71,6 +81,8 @@ export interface CounterOptions extends CallOptions {
   init?: number
   /** Time to live of an entry that `init` creates; a counter that exists keeps its own. */
   ttl?: Duration
+  /** See `WriteOptions`. */
+  durability?: Durability
 }
 
 export interface ScanOptions extends CallOptions {

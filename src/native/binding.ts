@@ -130,7 +130,7 @@ export interface NativeModule {
   namespaceId(handle: NativeHandle, name: string): number
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
-  awaitDurable(handle: NativeHandle, asker: number): number
+  awaitLog(handle: NativeHandle, asker: number, isSynced: boolean): number
   takeMisses(handle: NativeHandle, most: number, patienceMs: number): Buffer | null
   costNapiNothing(): void
   costNapiString(text: string): number

@@ -10,7 +10,7 @@ import type { Key } from './engine.ts'
 export const Purpose = { read: 0, resolve: 1 } as const
 
 /** Kinds of an answer. */
-export const Answer = { absent: 0, found: 1, askAgain: 2, failed: 3, durable: 4 } as const
+export const Answer = { absent: 0, found: 1, askAgain: 2, failed: 3, reached: 4 } as const
 
 interface Waiting {
   resolve(answer: NativeAnswer): void
@@ -42,8 +42,17 @@ export class ColdReads {
   }
 
   /** Waits until every change made so far survives a power cut. */
-  async durable(): Promise<void> {
-    const id = binding().awaitDurable(this.#handle, this.#register())
+  durable(): Promise<void> {
+    return this.#reached(true)
+  }
+
+  /** Waits until every change made so far survives the end of this process. */
+  logged(): Promise<void> {
+    return this.#reached(false)
+  }
+
+  async #reached(isSynced: boolean): Promise<void> {
+    const id = binding().awaitLog(this.#handle, this.#register(), isSynced)
     if (id !== 0) await this.#wait(id)
   }
 

@@ -15,6 +15,9 @@ export type Key = string | Uint8Array
 export const structuresNamespace = ' structures'
 export const blobsNamespace = ' blobs'
 
+/** What a write survives: nothing, a killed process at once and a power cut within a second, a power cut at once. */
+export type Durability = 'none' | 'async' | 'sync'
+
 /** Conditions and properties of one write. Times are milliseconds. */
 export interface WriteOptions {
   readonly ttlMs?: number
@@ -169,6 +172,13 @@ export interface Engine extends ReadEngine {
   resize(budgetBytes: number): void
   /** Walks the whole arena and throws when anything in it disagrees; for tests and `doctor`. */
   check(): void
+  /**
+   * What a write waits for before it is acknowledged, called right after it; `undefined` when that is nothing. Where
+   * shared memory dies with this process, that is the log even for `async`.
+   */
+  settle(durability: Durability): Promise<void> | undefined
+  /** Whether there is anything below RAM for a write to survive in. */
+  readonly hasTiers: boolean
   /** Resolves when every change made so far survives a power cut. Without tiers below RAM, at once. */
   flush(): Promise<void>
 }

@@ -8,6 +8,7 @@ import { binding, type NativeHandle, translate } from './binding.ts'
 import { ColdReads } from './cold.ts'
 import {
   blobsNamespace,
+  type Durability,
   type Engine,
   type EngineCounters,
   type NamespaceCounters,
@@ -100,10 +101,24 @@ abstract class EngineBase<S extends NativeReadSpace> {
 class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   /** Also without tiers of its own: another one in this process may have given the store some. */
   readonly #cold: ColdReads
+  readonly #isAnonymous: boolean
 
   constructor(handle: NativeHandle) {
     super(handle)
     this.#cold = new ColdReads(handle)
+    this.#isAnonymous = JSON.parse(binding().countStore(handle)).isAnonymous
+  }
+
+  /** Whether the store has tiers below RAM, through whomever in this process. */
+  get hasTiers(): boolean {
+    return binding().hasTiers(this.handle)
+  }
+
+  settle(durability: Durability): Promise<void> | undefined {
+    // What nearly every write is: in shared memory that outlives this process.
+    if (durability === 'none' || (durability === 'async' && !this.#isAnonymous)) return undefined
+    if (!this.#cold.reachesBelow) return undefined
+    return durability === 'sync' ? this.#cold.durable() : this.#cold.logged()
   }
 
   get native(): NativeHandle {

@@ -39,7 +39,7 @@ const badOptions: readonly Case[] = [
   ['a tag that is too long', { tags: ['x'.repeat(300)] }, '255 bytes'],
   ['too many tags', { tags: Array.from({ length: 600 }, (_, n) => `t${n}`) }, '600', '1024'],
   ['a signal that is none', { signal: 'stop' }, 'signal', '"stop"'],
-  ['durability of later versions', { durability: 'sync' }, '"sync"', 'not supported by this version'],
+  ['durability that needs a disk', { durability: 'sync' }, '"sync"', 'ssd: false'],
   ['unknown durability', { durability: 'disk' }, '"disk"'],
   ['acknowledgement of later versions', { ack: { peers: 2 } }, 'peers', 'not supported by this version'],
 ]

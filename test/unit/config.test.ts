@@ -141,6 +141,7 @@ describe('open options', () => {
     const options = { dir: 'x', memory: '1mb', listen: false, namespaces: { default: { ttl: '1s' }, a: {} } }
     expect(validateOpen({ ...options, __internal: internal })).toEqual({
       dir: 'x',
+      ssdDir: 'x/ssd',
       memoryBytes: 1024 ** 2,
       ssdDir: 'x/ssd',
       namespaces: { default: { ttlMs: 1000 }, a: {} },
@@ -202,7 +203,10 @@ describe('open options', () => {
     [{ dir: 'x', namespaces: { a: { ttl: 0 } } }, 'ttl of namespaces.a is 0, below the minimum of 1 ms'],
     [{ dir: 'x', namespaces: { a: { tll: 1 } } }, 'unknown option "tll" in namespaces.a; did you mean ttl?'],
     [{ dir: 'x', namespaces: { a: { quota: 1 } } }, 'the option quota of namespaces.a is not supported'],
-    [{ dir: 'x', namespaces: { a: { durability: 'sync' } } }, 'durability "sync" of namespaces.a'],
+    [
+      { dir: 'x', tiers: { ssd: false }, namespaces: { a: { durability: 'sync' } } },
+      'durability "sync" of namespaces.a needs a disk',
+    ],
     [
       { dir: 'x', namespaces: { a: { durability: 'disk' } } },
       "must be 'none', 'async' or 'sync', not \"disk\"",
@@ -251,7 +255,13 @@ describe('call options', () => {
       signal,
       ifVersion: 'v1',
     }
-    expect(validateSet(options, 'set()')).toEqual({ ttlMs: 1000, idleMs: 5, tags: ['a'], ifVersion: 'v1' })
+    expect(validateSet(options, 'set()')).toEqual({
+      ttlMs: 1000,
+      idleMs: 5,
+      tags: ['a'],
+      durability: 'none',
+      ifVersion: 'v1',
+    })
     expect(validateSet({ ifAbsent: true, ifPresent: false }, 'set()')).toEqual({ ifAbsent: true })
     expect(validateSet({ ttl: undefined, ifAbsent: undefined }, 'set()')).toEqual({})
     expect(validateCounter({ init: -3, ttl: '1s' }, 'incr()')).toEqual({ init: -3, ttlMs: 1000 })
@@ -266,7 +276,7 @@ describe('call options', () => {
     [{ tags: 'a' }, 'tags of set() must be an array'],
     [{ tags: ['a', ''] }, 'a tag of set() must be a string of 1 to 255 bytes, not ""'],
     [{ tags: ['x'.repeat(256)] }, '1 to 255 bytes'],
-    [{ durability: 'async' }, 'not supported by this version'],
+    [{ durability: 'disk' }, "must be 'none', 'async' or 'sync'"],
     [{ ack: 'all' }, 'not supported by this version'],
     [{ signal: {} }, 'signal of set() must be an AbortSignal'],
     [{ ifVersion: 5 }, 'ifVersion of set() must be a version'],

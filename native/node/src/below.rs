@@ -7,7 +7,7 @@ use napi::bindgen_prelude::*;
 use napi::sys;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-use ramcache_core::below::{Answer, BelowOptions, Purpose, Started};
+use ramcache_core::below::{Answer, BelowOptions, Purpose, Reached, Started};
 use ramcache_core::clock;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::log::{LogLocation, Position};
@@ -44,7 +44,7 @@ pub fn unregister_asker(handle: &External<Handle>, asker: u32) {
     }
 }
 
-/// An answer: `kind` 0 nothing there, 1 found (the other fields say what), 2 ask RAM again, 3 failed, 4 durable.
+/// An answer: `kind` 0 nothing there, 1 found (the other fields say what), 2 ask RAM again, 3 failed, 4 the log has got there.
 #[napi(object)]
 pub struct ColdAnswer {
     pub id: f64,
@@ -85,7 +85,7 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
     match answer {
         Answer::Absent => {}
         Answer::AskAgain => described.kind = 2,
-        Answer::Durable => described.kind = 4,
+        Answer::Reached => described.kind = 4,
         Answer::Failed(error) => {
             described.kind = 3;
             described.code = Some(error.code.name().into());
@@ -188,11 +188,13 @@ pub fn fail_misses(handle: &External<Handle>, ids: Vec<f64>, message: String) ->
     Ok(())
 }
 
-/// The number of a question that is answered when every change made so far is durable; 0 when that is so already.
-#[napi(js_name = "awaitDurable")]
-pub fn await_durable(handle: &External<Handle>, asker: u32) -> Result<f64> {
+/// The number of a question that is answered when every change made so far is durable, or just logged; 0 when that is so
+/// already.
+#[napi(js_name = "awaitLog")]
+pub fn await_log(handle: &External<Handle>, asker: u32, is_synced: bool) -> Result<f64> {
     let sequence = owner(handle)?.sequence();
-    Ok(below(handle)?.await_durable(asker, sequence).unwrap_or(0) as f64)
+    let reached = if is_synced { Reached::Durable } else { Reached::Logged };
+    Ok(below(handle)?.await_reached(asker, sequence, reached).unwrap_or(0) as f64)
 }
 
 #[napi(object)]

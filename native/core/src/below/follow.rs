@@ -23,7 +23,7 @@ pub(super) fn start(store: Arc<Store>, next: u64) -> JoinHandle<()> {
         let mut follower = Follower { store: &store, below, next, synced: Instant::now() };
         while follower.round() {}
         below.progress.end();
-        below.answer_durable();
+        below.answer_waits();
     };
     thread::Builder::new().name("ramcache log".into()).spawn(body).expect("a thread can be started")
 }
@@ -44,7 +44,7 @@ impl Follower<'_> {
         if let Err(failure) = self.follow() {
             let is_passing = failure.code == Code::Full;
             progress.set_failure(Some(failure));
-            self.below.answer_durable();
+            self.below.answer_waits();
             if is_passing && !orders.is_closing {
                 // Somebody may make room; until then nobody is let in.
                 thread::sleep(GATHER);
@@ -58,19 +58,20 @@ impl Follower<'_> {
             let logged = progress.logged();
             if let Err(failure) = self.below.log.sync() {
                 progress.set_failure(Some(failure));
-                self.below.answer_durable();
+                self.below.answer_waits();
                 return false;
             }
             self.synced = Instant::now();
             progress.advance_durable(logged);
-            self.below.answer_durable();
+            self.below.answer_waits();
         }
         !(orders.is_closing && progress.durable() >= self.store.sequence())
     }
 
-    /// Logs what the feed has.
+    /// Logs what the feed has by now: what keeps coming must not keep those waiting who want a sync.
     fn follow(&mut self) -> Result<()> {
-        loop {
+        let head = self.store.sequence();
+        while self.next <= head {
             match self.store.read_feed(self.next, BATCH_BYTES) {
                 FeedRead::Batch { first, next, bytes } if next > first => {
                     self.log(first, next, &bytes)?;
@@ -79,6 +80,7 @@ impl Follower<'_> {
                         self.below.progress.set_failure(None);
                     }
                     self.below.progress.advance_logged(next - 1);
+                    self.below.answer_waits();
                 }
                 FeedRead::Batch { .. } => return Ok(()),
                 // Writers wait for the log before they overrun the feed, and segments before they are used again.
@@ -88,6 +90,7 @@ impl Follower<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     fn log(&self, first: u64, next: u64, bytes: &[u8]) -> Result<()> {

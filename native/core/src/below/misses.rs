@@ -44,7 +44,7 @@ pub enum Answer {
         record_bytes: usize,
     },
     /// A change that somebody waits for is on disk.
-    Durable,
+    Reached,
     /// RAM knows it now, or something has changed meanwhile: ask RAM again.
     AskAgain,
     Failed(StoreError),

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::feed::Change;
 use crate::layout::superblock;
 use crate::layout::Location;
-use crate::log::{LogLocation, LoggedChange, Position, TailIndex, ValueLog};
+use crate::log::{LogLocation, LogTotals, LoggedChange, Position, TailIndex, ValueLog};
 use crate::namespaces;
 use crate::record::FLAG_PINNED;
 use crate::store::Store;
@@ -36,6 +36,21 @@ pub struct BelowCounts {
     /// Reads and resolutions that found something.
     pub hits: AtomicU64,
     pub promoted: AtomicU64,
+}
+
+/// How far the log must have got with a change for somebody who waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reached {
+    /// Written: it survives the end of this process.
+    Logged,
+    /// Synced: it survives a power cut.
+    Durable,
+}
+
+struct Wait {
+    sequence: u64,
+    reached: Reached,
+    question: u64,
 }
 
 /// What a store with tiers below it needs to know of them.
@@ -54,8 +69,8 @@ pub struct Below {
     saved_names: AtomicU64,
     sync_interval: Duration,
     touches: Touches,
-    /// LOCK: durable waits. Questions to be answered when a sequence is durable.
-    durable_waits: Mutex<Vec<(u64, u64)>>,
+    /// LOCK: log waits. Questions to be answered when the log has got somewhere.
+    waits: Mutex<Vec<Wait>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -75,7 +90,7 @@ impl Below {
             saved_names: AtomicU64::new(namespaces::count(&store.arena) as u64),
             sync_interval: options.sync_interval,
             touches: Touches::new(slots),
-            durable_waits: Mutex::new(Vec::new()),
+            waits: Mutex::new(Vec::new()),
             thread: Mutex::new(None),
         }
     }
@@ -119,34 +134,49 @@ impl Below {
         self.touches.touch(hash, now_ms)
     }
 
-    /// Asks to be told when every change up to a sequence is durable. `None` when that is so already.
-    pub fn await_durable(&self, asker: u32, sequence: u64) -> Option<u64> {
-        if self.progress.durable() >= sequence {
+    /// Asks to be told when the log has got as far with every change up to a sequence. `None` when it has already. All
+    /// who wait while the log syncs share the next sync.
+    pub fn await_reached(&self, asker: u32, sequence: u64, reached: Reached) -> Option<u64> {
+        if self.how_far(reached) >= sequence {
             return None;
         }
-        let id = self.misses.reserve(asker);
-        lock(&self.durable_waits).push((sequence, id));
-        self.progress.want_durable(sequence);
+        let question = self.misses.reserve(asker);
+        lock(&self.waits).push(Wait { sequence, reached, question });
+        match reached {
+            Reached::Logged => self.progress.hurry(sequence),
+            Reached::Durable => self.progress.want_durable(sequence),
+        }
         // The log may have got there, or have failed, before it could see that somebody waits.
-        self.answer_durable();
-        Some(id)
+        self.answer_waits();
+        Some(question)
     }
 
-    /// Answers those who wait for what is durable by now, and all when the log has failed.
-    fn answer_durable(&self) {
-        let durable = self.progress.durable();
+    fn how_far(&self, reached: Reached) -> u64 {
+        match reached {
+            Reached::Logged => self.progress.logged(),
+            Reached::Durable => self.progress.durable(),
+        }
+    }
+
+    /// Answers those who wait for what the log has by now, and all when the log has failed.
+    fn answer_waits(&self) {
         let failure = self.progress.failure();
         let mut answers = Vec::new();
-        lock(&self.durable_waits).retain(|(sequence, id)| {
+        lock(&self.waits).retain(|wait| {
             let answer = match &failure {
-                _ if *sequence <= durable => Answer::Durable,
+                _ if wait.sequence <= self.how_far(wait.reached) => Answer::Reached,
                 Some(failure) => Answer::Failed(failure.clone()),
                 None => return true,
             };
-            answers.push((*id, answer));
+            answers.push((wait.question, answer));
             false
         });
         self.misses.answer(answers);
+    }
+
+    /// Since the log was opened.
+    pub fn log_totals(&self) -> LogTotals {
+        self.log.totals()
     }
 
     /// Before a new one is used: records name their namespace by its number. Under the lock of namespaces.
