@@ -98,6 +98,7 @@ impl Model {
             if_absent: self.random.below(8) == 0,
             if_present: self.random.below(8) == 0,
             if_version: None,
+            ram_decides: false,
         };
         let request = WriteRequest {
             namespace: key.0,

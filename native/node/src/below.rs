@@ -110,9 +110,9 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
     described
 }
 
-/// `ask(key, asker, isForWrite)`: the number of the question, or 0 when RAM knows the key after all.
+/// `ask(key, asker, purpose)`, purpose 0 read, 1 resolve, 2 look: the number of the question, or 0 when RAM knows the key after all.
 pub unsafe extern "C" fn ask(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
-    let ([key, asker, is_for_write], data) = raw::arguments::<3>(env, info);
+    let ([key, asker, purpose], data) = raw::arguments::<3>(env, info);
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
@@ -129,8 +129,9 @@ pub unsafe extern "C" fn ask(env: sys::napi_env, info: sys::napi_callback_info) 
         if answer != Lookup::Miss {
             return Ok(raw::double(env, 0.0));
         }
-        let purpose = match raw::as_double(env, is_for_write) {
+        let purpose = match raw::as_double(env, purpose) {
             Some(1.0) => Purpose::Resolve,
+            Some(2.0) => Purpose::Look,
             _ => Purpose::Read,
         };
         let asker = raw::as_double(env, asker).unwrap_or(0.0) as u32;

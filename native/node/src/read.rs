@@ -189,7 +189,14 @@ pub unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info)
         let mut seen = Seen::default();
         match space.reader()?.read(space.namespace, key, hash, &mut peeked, &mut seen) {
             Lookup::Hit => Ok(entry_of(env, space, &seen.header, &peeked.0)),
-            Lookup::Miss | Lookup::Dead | Lookup::Abandoned => Ok(raw::undefined(env)),
+            Lookup::Miss => {
+                note_cold(space, hash);
+                Ok(raw::undefined(env))
+            }
+            Lookup::Dead | Lookup::Abandoned => {
+                space.scratch.set_control(control::COLD, 0.0);
+                Ok(raw::undefined(env))
+            }
             Lookup::Closed => Err(closed()),
         }
     })

@@ -51,6 +51,8 @@ pub mod flag {
     pub const TAGS: u32 = 32;
     pub const PINNED: u32 = 64;
     pub const INIT: u32 = 128;
+    pub const RAM_DECIDES: u32 = 256;
+    pub const BLIND: u32 = 512;
 }
 
 #[derive(Clone)]

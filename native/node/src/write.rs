@@ -18,6 +18,7 @@ struct Options {
     tags: Vec<u8>,
     is_pinned: bool,
     conditions: Conditions,
+    is_blind: bool,
     init: Option<f64>,
 }
 
@@ -39,7 +40,9 @@ fn take_options(scratch: &Scratch) -> Options {
             if_version: has(flag::IF_VERSION).then(|| wanted_version(scratch)),
             if_absent: has(flag::IF_ABSENT),
             if_present: has(flag::IF_PRESENT),
+            ram_decides: has(flag::RAM_DECIDES),
         },
+        is_blind: has(flag::BLIND),
         init: has(flag::INIT).then(|| scratch.control(control::INIT)),
     }
 }
@@ -174,7 +177,8 @@ pub unsafe extern "C" fn set_many(env: sys::napi_env, info: sys::napi_callback_i
     })
 }
 
-/// `delete(key)`: whether an entry was removed. Honours the version in the control words.
+/// `delete(key)`: whether an entry was removed. Honours the version in the control words. A blind one asks for nothing
+/// and says nothing.
 pub unsafe extern "C" fn delete(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([key], data) = raw::arguments::<1>(env, info);
     // SAFETY: bound by `space::expose`.
@@ -185,7 +189,10 @@ pub unsafe extern "C" fn delete(env: sys::napi_env, info: sys::napi_callback_inf
         let mut buffer = std::mem::take(&mut space.buffer);
         let store = space.store()?;
         let if_version = options.conditions.if_version;
-        let removed = store.delete(space.namespace, space.key.bytes(), if_version, &mut buffer);
+        let removed = match options.is_blind {
+            true => store.discard(space.namespace, space.key.bytes(), &mut buffer).map(|()| false),
+            false => store.delete(space.namespace, space.key.bytes(), if_version, &mut buffer),
+        };
         space.buffer = buffer;
         Ok(raw::boolean(env, removed?))
     })

@@ -31,6 +31,8 @@ pub enum Purpose {
     Read,
     /// A write depends on what is there: afterwards RAM knows.
     Resolve,
+    /// Housekeeping wants to see it: not a use, so it stays where it is.
+    Look,
 }
 
 /// What was found.

@@ -98,8 +98,10 @@ impl Store {
     fn answer_absent(&self, miss: &Miss) -> Answer {
         match miss.purpose {
             // Nothing was found, but something may have moved up or come new meanwhile.
-            Purpose::Read if !self.tokens.is_unchanged(miss.hash, miss.token) => Answer::AskAgain,
-            Purpose::Read => Answer::Absent,
+            Purpose::Read | Purpose::Look if !self.tokens.is_unchanged(miss.hash, miss.token) => {
+                Answer::AskAgain
+            }
+            Purpose::Read | Purpose::Look => Answer::Absent,
             Purpose::Resolve => match self.promote_absence(miss.namespace, &miss.key, miss.token) {
                 Ok(_) => Answer::AskAgain,
                 Err(error) => Answer::Failed(error),
@@ -109,11 +111,16 @@ impl Store {
 
     fn answer_found(&self, below: &Below, miss: &Miss, found: Found) -> Answer {
         let Found { record, record_bytes, .. } = &found;
+        if miss.purpose != Purpose::Look {
+            below.counts.hits.fetch_add(1, Ordering::Relaxed);
+        }
         // A read extends a sliding expiry, which RAM alone can.
         let is_sliding = found.header.idle_ms != 0;
-        let is_wanted = miss.purpose == Purpose::Resolve
-            || is_sliding
-            || below.is_second_touch(miss.hash, self.arena.expiry_now_ms());
+        let is_wanted = match miss.purpose {
+            Purpose::Resolve => true,
+            Purpose::Read => is_sliding || below.is_second_touch(miss.hash, self.arena.expiry_now_ms()),
+            Purpose::Look => false,
+        };
         let promoted = match is_wanted {
             true => self.promote(record, *record_bytes, miss.token),
             false => Ok(false),
@@ -124,7 +131,9 @@ impl Store {
         match (miss.purpose, promoted) {
             (Purpose::Read, Ok(true)) if is_sliding => Answer::AskAgain,
             // The value is good all the same.
-            (Purpose::Read, _) => Answer::Found { record: found.record, record_bytes: found.record_bytes },
+            (Purpose::Read | Purpose::Look, _) => {
+                Answer::Found { record: found.record, record_bytes: found.record_bytes }
+            }
             (Purpose::Resolve, Ok(_)) => Answer::AskAgain,
             (Purpose::Resolve, Err(error)) => Answer::Failed(error),
         }

@@ -25,6 +25,8 @@ pub struct Conditions {
     pub if_version: Option<Version>,
     pub if_absent: bool,
     pub if_present: bool,
+    /// What RAM does not have is not there: of entries that are pinned, which never leave it.
+    pub ram_decides: bool,
 }
 
 /// A value to store and how. Times are milliseconds, 0 = none.
@@ -77,7 +79,8 @@ impl Store {
         let conditions = request.conditions;
         let origin = self.origin();
         // What is pinned is in RAM, or nowhere.
-        let needs_truth = conditions != Conditions::default() && !request.is_pinned;
+        let is_decided = conditions.ram_decides || request.is_pinned;
+        let needs_truth = !is_decided && conditions != Conditions::default();
         let written = self.commit(request.namespace, request.key, hash, needs_truth, buffer, |current, _| {
             let holds = match current {
                 None => conditions.if_version.is_none() && !conditions.if_present,
@@ -127,6 +130,23 @@ impl Store {
             self.totals.deletes.fetch_add(1, Ordering::Relaxed);
         }
         Ok(written.is_some())
+    }
+
+    /// Removes whatever there may be under a key, in whatever tier, without asking for it.
+    pub fn discard(&self, namespace: u32, key: &[u8], buffer: &mut RecordBuffer) -> Result<()> {
+        check_key(key)?;
+        buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
+        let hash = self.hasher.hash(namespace, key);
+        let written = self.commit(namespace, key, hash, false, buffer, |current, _| {
+            if current.is_none() && !self.may_be_below(hash) {
+                return Decision::Refuse;
+            }
+            Decision::Write { change: Change::Delete, keeps_clock: false, keeps_run: false }
+        })?;
+        if written.is_some() {
+            self.totals.deletes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Held from the taking of runs to their publication, so that a check never finds any in between.
