@@ -19,6 +19,7 @@ import type {
   WriteStreamOptions,
 } from '../config/options.ts'
 import { cold, type Engine, type Space } from '../native/engine.ts'
+import type { TierScans } from '../owner/scans.ts'
 import type { OwnedBlobs } from './blobs.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
@@ -266,10 +267,11 @@ export function ownerCache(
   blobs: OwnedBlobs,
   namespaces: Namespaces,
   stop?: () => Promise<void>,
+  scans?: TierScans,
 ): Cache {
   const settings = namespaces[defaultNamespace] ?? {}
   return new OwnerCache(
-    new Lifetime(engine, blobs, stop),
+    new Lifetime(engine, blobs, stop, scans),
     engine,
     blobs,
     namespaces,

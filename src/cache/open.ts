@@ -2,6 +2,7 @@
 import { validateAttach, validateOpen } from '../config/open-options.ts'
 import type { AttachOptions, OpenOptions } from '../config/options.ts'
 import { attachEngine, openEngine } from '../native/open.ts'
+import { TierScans } from '../owner/scans.ts'
 import { leaveTiers, startTiers, tiersStopped } from '../owner/tiers.ts'
 import { Blobs, OwnedBlobs } from './blobs.ts'
 import { ownerCache } from './cache.ts'
@@ -29,7 +30,11 @@ export async function open(options: OpenOptions): Promise<Cache> {
   }
   const blobs = new OwnedBlobs(engine)
   const leave = () => leaveTiers(engine, dir)
-  return registerEngine(ownerCache(engine, blobs, validated.namespaces, leave), engine, blobs)
+  return registerEngine(
+    ownerCache(engine, blobs, validated.namespaces, leave, new TierScans(dir)),
+    engine,
+    blobs,
+  )
 }
 
 /**

@@ -15,11 +15,13 @@ import { configError } from '../config/fields.ts'
 import type { CallOptions, CloseOptions, ReadStreamOptions, ScanOptions } from '../config/options.ts'
 import { resolveRange, validateRead } from '../config/stream-options.ts'
 import type { ReadEngine, ReadSpace } from '../native/engine.ts'
+import type { TierScans } from '../owner/scans.ts'
 import type { Blobs } from './blobs.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { statsOf } from './stats.ts'
 import { BlobReader, bytesOfValue, streamOf } from './streams.ts'
+import { tierEntry } from './tier-entry.ts'
 import type { Entry, EntryInfo, Key, ReadonlyCache, Stats } from './types.ts'
 
 /** Each failed attempt means that another writer succeeded in between. */
@@ -29,12 +31,15 @@ export const attemptsMax = 100
 export class Lifetime {
   readonly engine: ReadEngine
   readonly blobs: Blobs
+  /** Over the tiers below RAM, in a process that owns them. */
+  readonly scans: TierScans | undefined
   readonly #stop: (() => Promise<void>) | undefined
   readonly #openedUs = systemClock.monotonicUs()
   #isClosed = false
 
   /** `stop` brings what was written to disk, before the engine is closed. */
-  constructor(engine: ReadEngine, blobs: Blobs, stop?: () => Promise<void>) {
+  constructor(engine: ReadEngine, blobs: Blobs, stop?: () => Promise<void>, scans?: TierScans) {
+    this.scans = scans
     this.engine = engine
     this.blobs = blobs
     this.#stop = stop
@@ -54,6 +59,7 @@ export class Lifetime {
     if (this.#isClosed) return
     this.#isClosed = true
     this.blobs.close()
+    this.scans?.close()
     try {
       if (this.#stop !== undefined) await this.#stop()
     } finally {
@@ -124,10 +130,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   }
 
   /** The entry, in whatever tier it lies; at once when that is RAM. */
-  protected async anyEntry(
-    key: Key,
-    signal: AbortSignal | undefined,
-  ): Promise<ReturnType<S['getEntry']>> {
+  protected async anyEntry(key: Key, signal: AbortSignal | undefined): Promise<ReturnType<S['getEntry']>> {
     const entry = this.space.getEntry(key)
     const isCold = entry === undefined && this.space.isCold
     const found = isCold ? await unlessAborted(this.space.fetchEntry(key), signal) : entry
@@ -143,12 +146,35 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     } = options === undefined ? {} : validateScan(options, 'scan()')
     const glob = match === undefined ? undefined : compileGlob(match)
     const common = commonPrefix(prefix, glob)
+    if (common === undefined) {
+      signal?.throwIfAborted()
+      this.ensureOpen()
+      return
+    }
     let left = limit
+    const tier = options?.tier
+    if (tier !== 'ram' && this.space.reachesBelow && this.lifetime.scans !== undefined) {
+      let from: Uint8Array | undefined
+      do {
+        signal?.throwIfAborted()
+        this.ensureOpen()
+        const page = await unlessAborted(this.lifetime.scans.page(this.name, common, from), signal)
+        for (const scanned of page.entries) {
+          const entry = tierEntry(scanned)
+          if (glob !== undefined && !glob.matches(entry.key)) continue
+          if (tier !== undefined && entry.tier !== tier) continue
+          yield entry
+          if (--left === 0) return
+        }
+        from = page.next
+      } while (from !== undefined)
+      return
+    }
+    if (tier === 'ssd') return
     let cursor: Parameters<S['scan']>[0]
     do {
       signal?.throwIfAborted()
       this.ensureOpen()
-      if (common === undefined) return
       const page = this.space.scan(cursor, common)
       for (const entry of page.entries) {
         if (glob !== undefined && !glob.matches(entry.key)) continue

@@ -90,9 +90,11 @@ export function validateScan(options: unknown, where: string): ScanOptions {
       throw configError(`${name} of ${where} must be a string, not ${show(text)}`)
     }
   }
-  if (tier !== undefined && tier !== 'ram') {
-    const known = tier === 'ssd' || tier === 'hdd' || tier === 'remote'
-    throw configError(`tier of ${where} must be 'ram'${known ? ' in this version' : ''}, not ${show(tier)}`)
+  if (tier !== undefined && tier !== 'ram' && tier !== 'ssd') {
+    const known = tier === 'hdd' || tier === 'remote'
+    throw configError(
+      `tier of ${where} must be 'ram' or 'ssd'${known ? ' in this version' : ''}, not ${show(tier)}`,
+    )
   }
   if (limit !== undefined && !(Number.isSafeInteger(limit) && (limit as number) >= 1)) {
     throw configError(`limit of ${where} must be a whole number of at least 1, not ${show(limit)}`)

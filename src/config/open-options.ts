@@ -85,9 +85,7 @@ export function validateAttach(options: unknown): { readonly dir: string } {
 
 function validateDir(dir: unknown, where: string): string {
   if (typeof dir === 'string' && dir !== '') return checkPath(dir, 'dir')
-  throw configError(
-    `${where} needs dir, the directory of the store, as a non-empty string, not ${show(dir)}`,
-  )
+  throw configError(`${where} needs dir, the directory of the store, as a non-empty string, not ${show(dir)}`)
 }
 
 function checkPath(path: string, name: string): string {

@@ -91,7 +91,7 @@ export interface ScanOptions extends CallOptions {
   /** Only keys that match this glob: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character to take it as it is. */
   match?: string
   /** Only entries of this tier. */
-  tier?: 'ram'
+  tier?: 'ram' | 'ssd'
   /** End after this many entries. Default: no end. */
   limit?: number
 }

@@ -100,6 +100,19 @@ export interface NativeAnswer {
   message?: string
 }
 
+/** An entry as a scan over all tiers shows it. */
+export interface NativeScanned {
+  key: Uint8Array
+  version: string
+  createdAt: number
+  expiresAt: number
+  size: number
+  tags: Uint8Array
+  isRam: boolean
+  /** The value, when it is of the type that was asked for. */
+  value?: Uint8Array
+}
+
 export interface NativeModule {
   layoutVersion(): number
   openStore(options: NativeOpenOptions): NativeHandle
@@ -130,6 +143,8 @@ export interface NativeModule {
   namespaceId(handle: NativeHandle, name: string): number
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
+  awaitAllLogged(handle: NativeHandle): void
+  describeRows(handle: NativeHandle, rows: Uint8Array, withValue: number): NativeScanned[]
   awaitLog(handle: NativeHandle, asker: number, isSynced: boolean): number
   takeMisses(handle: NativeHandle, most: number, patienceMs: number): Buffer | null
   costNapiNothing(): void

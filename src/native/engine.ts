@@ -60,6 +60,8 @@ export interface ScanCursor {
 
 /** Read side of one namespace: the owner and an attached process have it. */
 export interface ReadSpace {
+  /** Whether the store has tiers below RAM that this process can ask. */
+  readonly reachesBelow: boolean
   /**
    * Right after a read that found nothing, before anything else is called: whether a lower tier may have the key. Then
    * `fetch`, `fetchEntry` or `fetchHas` goes on from there.

@@ -72,20 +72,38 @@ export class NativeReadSpace implements ReadSpace {
     return this.codec.decode(type - TYPE_BASE, found, 0, found.length)
   }
 
+  get reachesBelow(): boolean {
+    return this.#cold?.reachesBelow ?? false
+  }
+
   get isCold(): boolean {
     return this.#cold !== undefined && control[Control.cold] === 1
   }
 
   fetch(key: Key): Promise<unknown> {
-    return this.#below(key, (own) => this.get(own), (answer) => this.#decodeAnswer(answer))
+    return this.#below(
+      key,
+      (own) => this.get(own),
+      (answer) => this.#decodeAnswer(answer),
+    )
   }
 
   fetchEntry(key: Key): Promise<Entry | undefined> {
-    return this.#below(key, (own) => this.getEntry(own), (answer, own) => this.#entryOfAnswer(own, answer))
+    return this.#below(
+      key,
+      (own) => this.getEntry(own),
+      (answer, own) => this.#entryOfAnswer(own, answer),
+    )
   }
 
   async fetchHas(key: Key): Promise<boolean> {
-    return (await this.#below(key, (own) => this.has(own) || undefined, () => true)) === true
+    return (
+      (await this.#below(
+        key,
+        (own) => this.has(own) || undefined,
+        () => true,
+      )) === true
+    )
   }
 
   async peekBelow(key: Key): Promise<Entry | undefined> {

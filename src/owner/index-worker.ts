@@ -10,6 +10,7 @@ import { RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
+import { servePages } from './scan-pages.ts'
 
 /** How often the log is asked whether a checkpoint is due. */
 const checkpointPollMs = 200
@@ -127,6 +128,14 @@ async function run(): Promise<void> {
   const handle = binding().joinStore(data.dir)
   const index = await openIndex(warnings)
   const pinned = start(handle, index, warnings)
+  // One at a time: the log sets aside only one stretch.
+  let checkpoints = Promise.resolve()
+  const enqueueCheckpoint = (isForced: boolean) => {
+    const done = checkpoints.then(() => checkpoint(handle, index, isForced))
+    checkpoints = done.catch(() => {})
+    return done
+  }
+  const scans = servePages(handle, index, data.dir, () => enqueueCheckpoint(true))
   const started: FromKeeper = { kind: 'started', pinned, warnings }
   port.postMessage(started)
   let isStopping = false
@@ -146,8 +155,10 @@ async function run(): Promise<void> {
     }
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointPollMs))])
     // What is left in the log at the end is found there at the next start.
-    if (!isStopping) await checkpoint(handle, index, false)
+    if (!isStopping) await enqueueCheckpoint(false)
   }
+  scans.close()
+  await checkpoints
   let failure: unknown
   try {
     binding().stopBelow(handle)

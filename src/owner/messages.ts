@@ -1,4 +1,6 @@
 /** What the threads of an owner say to each other. */
+import { realpathSync } from 'node:fs'
+import type { NativeScanned } from '../native/binding.ts'
 
 /** How a thread of the tiers is started. */
 export interface TierThreadData {
@@ -32,4 +34,28 @@ export type FromKeeper =
 /** To the thread that keeps the index: finish and end. */
 export interface Stop {
   readonly kind: 'stop'
+}
+
+/** To the thread that keeps the index, from any thread of the process: one page of a scan. */
+export interface ScanRequest {
+  readonly kind: 'scan'
+  /** Answers go to everybody: whose this one is. */
+  readonly id: string
+  readonly namespace: string
+  readonly prefix: Uint8Array
+  /** Where the page before ended; the first one begins with a checkpoint. */
+  readonly from: Uint8Array | undefined
+}
+
+export interface ScanReply {
+  readonly kind: 'page'
+  readonly id: string
+  readonly entries: readonly NativeScanned[]
+  readonly next: Uint8Array | undefined
+  readonly failure?: { readonly code: string; readonly message: string }
+}
+
+/** The channel of a store: only its keeper takes requests, only who asked takes a reply. */
+export function channelName(dir: string): string {
+  return `ramcache ${realpathSync(dir)}`
 }

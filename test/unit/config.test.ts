@@ -305,8 +305,8 @@ describe('call options', () => {
   it.each<[unknown, string]>([
     [{ prefix: 5 }, 'prefix of scan() must be a string'],
     [{ match: /a/ }, 'match of scan() must be a string, not a RegExp'],
-    [{ tier: 'ssd' }, "tier of scan() must be 'ram' in this version"],
-    [{ tier: 'disk' }, "tier of scan() must be 'ram', not"],
+    [{ tier: 'hdd' }, "tier of scan() must be 'ram' or 'ssd' in this version"],
+    [{ tier: 'disk' }, "tier of scan() must be 'ram' or 'ssd', not"],
     [{ limit: 0 }, 'limit of scan() must be a whole number of at least 1, not 0'],
     [{ limit: 1.5 }, 'not 1.5'],
     [{ pattern: '*' }, 'unknown option "pattern"'],

@@ -11,5 +11,6 @@ mod cold;
 mod key;
 mod raw;
 mod read;
+mod scan;
 mod space;
 mod write;

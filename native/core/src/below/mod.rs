@@ -9,11 +9,13 @@ mod follow;
 mod misses;
 mod names;
 mod progress;
+mod scan;
 mod serve;
 mod start;
 
 pub use misses::{Answer, Bell, Miss, Misses, Purpose};
 pub use progress::{Orders, Progress};
+pub use scan::Scanned;
 pub use start::{BelowOptions, Started};
 
 use crate::error::Result;

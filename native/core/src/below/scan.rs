@@ -1,0 +1,91 @@
+//! Scans over all tiers. With tiers every change is in the log and, after a checkpoint, in the index below: whoever walks
+//! that in key order meets each entry that lives from then on once, wherever it moves meanwhile. What an entry is at that
+//! moment, the newest place says: RAM, then the log's own index, then the row.
+
+use crate::error::{Code, Result, StoreError};
+use crate::log::{LogLocation, LogRead, LoggedChange};
+use crate::namespaces;
+use crate::ops::read::{Lookup, Peeked, Seen};
+use crate::record::Header;
+use crate::store::Store;
+
+/// A live entry, without its value unless that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    pub key: Vec<u8>,
+    pub header: Header,
+    /// Encoded tags.
+    pub tags: Vec<u8>,
+    /// Of a value of the type that was asked for.
+    pub value: Option<Vec<u8>>,
+    pub is_ram: bool,
+}
+
+impl Store {
+    /// Waits until the log has every change made so far: what a checkpoint brings to the index below from then on.
+    pub fn await_all_logged(&self) -> Result<()> {
+        let Some(below) = self.below() else { return Ok(()) };
+        below.progress.wait_logged(self.sequence())
+    }
+
+    /// What lives under the key of a row of the index below; without `key`, which is then too long for the index, that
+    /// of the record is taken. Values of type `with_value` are brought along. `ERR_RAMCACHE_UNAVAILABLE` when the row is
+    /// out of date: its file is gone.
+    pub fn scan_row(
+        &self,
+        namespace: u32,
+        key: Option<&[u8]>,
+        row: LogLocation,
+        with_value: u8,
+    ) -> Result<Option<Scanned>> {
+        let Some(below) = self.below() else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let key = match key {
+            Some(key) => key.to_vec(),
+            None => change_at(below.log.read(row, &mut bytes)?)?.key().to_vec(),
+        };
+        let hash = self.hasher.hash(namespace, &key);
+        let mut peeked = Peeked::default();
+        let mut seen = Seen::default();
+        match self.reader().read(namespace, &key, hash, &mut peeked, &mut seen) {
+            Lookup::Hit => {
+                let header = seen.header;
+                let value = (header.value_type == with_value).then_some(peeked.0.value);
+                return Ok(Some(Scanned { key, header, tags: peeked.0.tags, value, is_ram: true }));
+            }
+            Lookup::Dead => return Ok(None),
+            Lookup::Closed => return Err(StoreError::new(Code::Closed, "the cache is closed")),
+            Lookup::Miss | Lookup::Abandoned => {}
+        }
+        // Not before: what has left RAM is in there since.
+        let place = match below.tail.find(below.tail.key(namespace, &key)) {
+            Some(newest) if newest.is_deleted => return Ok(None),
+            Some(newest) => newest.location,
+            None => row,
+        };
+        let change = change_at(below.log.read(place, &mut bytes)?)?;
+        let header = change.header;
+        let is_dead = header.is_tombstone()
+            || change.is_value_gone()
+            || header.namespace != namespace
+            || change.key() != key
+            || header.clock <= namespaces::epoch(&self.arena, namespace)
+            || header.is_expired(self.arena.expiry_now_ms());
+        if is_dead {
+            return Ok(None);
+        }
+        let value = (header.value_type == with_value).then(|| match header.is_run() {
+            true => change.run.to_vec(),
+            false => change.record[header.value_at()..][..header.value_bytes as usize].to_vec(),
+        });
+        let tags = change.record[header.tags_at()..][..header.tags_bytes as usize].to_vec();
+        Ok(Some(Scanned { key, header, tags, value, is_ram: false }))
+    }
+}
+
+fn change_at(read: LogRead<'_>) -> Result<LoggedChange<'_>> {
+    match read {
+        LogRead::Change(change) => Ok(change),
+        LogRead::Gone => Err(StoreError::new(Code::Unavailable, "a row of the index is out of date")),
+    }
+}

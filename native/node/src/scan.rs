@@ -1,0 +1,65 @@
+//! Scans over all tiers, for the thread that keeps the index.
+
+use crate::cold::{coded, owner, Handle, Result};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+use ramcache_core::clock;
+use ramcache_core::log::LogLocation;
+
+/// An entry as a scan shows it.
+#[napi(object)]
+pub struct NativeScanned {
+    pub key: Buffer,
+    pub version: String,
+    pub created_at: f64,
+    pub expires_at: f64,
+    pub size: f64,
+    pub tags: Buffer,
+    pub is_ram: bool,
+    /// The value, when it is of the type that was asked for.
+    pub value: Option<Buffer>,
+}
+
+/// Waits, without coming back to the event loop, until the log has every change made so far: some milliseconds.
+#[napi(js_name = "awaitAllLogged")]
+pub fn await_all_logged(handle: &External<Handle>) -> Result<()> {
+    owner(handle)?.await_all_logged().map_err(coded)
+}
+
+/// The live entries of rows of the index, packed: `u32 file | u32 offset | u32 bytes | u16 key bytes | key`, the key with
+/// its namespace as two bytes, big-endian, in front; no more than that when only the record has it whole.
+#[napi(js_name = "describeRows")]
+pub fn describe_rows(
+    handle: &External<Handle>,
+    packed: Uint8Array,
+    with_value: u32,
+) -> Result<Vec<NativeScanned>> {
+    let store = owner(handle)?;
+    let origin = store.origin();
+    let mut rest = packed.as_ref();
+    let mut entries = Vec::new();
+    while rest.len() >= 16 {
+        let u32_at = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().expect("four bytes"));
+        let row = LogLocation { file: u32_at(0), offset: u32_at(4), bytes: u32_at(8) };
+        let key_bytes = u16::from_le_bytes([rest[12], rest[13]]) as usize;
+        let (key, next) = rest[14..].split_at(key_bytes);
+        rest = next;
+        let namespace = u16::from_be_bytes([key[0], key[1]]) as u32;
+        let whole = (key.len() > 2).then_some(&key[2..]);
+        let Some(found) = store.scan_row(namespace, whole, row, with_value as u8).map_err(coded)? else {
+            continue;
+        };
+        let header = &found.header;
+        entries.push(NativeScanned {
+            version: format!("{:016x}-{origin:016x}", header.clock),
+            created_at: clock::ms_of(header.clock) as f64,
+            expires_at: header.expires_at as f64,
+            size: header.payload_bytes() as f64,
+            tags: found.tags.into(),
+            is_ram: found.is_ram,
+            value: found.value.map(Into::into),
+            key: found.key.into(),
+        });
+    }
+    Ok(entries)
+}
