@@ -53,6 +53,8 @@ export interface NativeSpace {
   incr(key: string | Uint8Array, by: number): number | undefined
   clear(): void
   ask(key: string | Uint8Array, asker: number, purpose: number): number
+  /** Takes back the miss that a read counted: it was found in a lower tier (1), or is going to be read again. */
+  settle(isFound: 0 | 1): void
   close(): void
   hits(): number
   misses(): number

@@ -154,6 +154,8 @@ export interface EngineCounters {
   readonly sequence: number
   /** What the owner began with; null in an attached process. */
   readonly start: Start | null
+  /** Null without tiers below RAM, and in an attached process. */
+  readonly below: { readonly hits: number; readonly demotedIn: number; readonly promotedOut: number } | null
   readonly latencyGet: LatencyCounters
   readonly latencySet: LatencyCounters
   readonly namespaces: Readonly<Record<string, NamespaceCounters>>

@@ -21,6 +21,7 @@ export const nothing: NativeSpace = {
   touch: unwritable,
   incr: unwritable,
   clear: unwritable,
+  settle: () => {},
   close: () => {},
   hits: () => 0,
   misses: () => 0,

@@ -101,7 +101,7 @@ export class NativeReadSpace implements ReadSpace {
       (await this.#below(
         key,
         (own) => this.has(own) || undefined,
-        () => true,
+        (answer) => answer.kind === Answer.found || undefined,
       )) === true
     )
   }
@@ -127,7 +127,11 @@ export class NativeReadSpace implements ReadSpace {
     const own = ownKey(key)
     for (;;) {
       const answer = await this.ask(own, Purpose.read)
-      if (answer !== undefined && answer.kind !== Answer.askAgain) return found(answer, own)
+      const isDecided = answer !== undefined && answer.kind !== Answer.askAgain
+      const isFound = isDecided && answer.kind === Answer.found
+      // What was asked of RAM before counted as a miss.
+      if (isFound || !isDecided) this.native().settle(isFound ? 1 : 0)
+      if (isDecided) return found(answer, own)
       const value = again(own)
       if (value !== undefined || !this.isCold) return value
     }

@@ -67,7 +67,7 @@ describe.each(Object.keys(coolings))('an entry that was %s', (name) => {
     expect(await cache.incr('count')).toBe(42)
     expect(await cache.delete('gone')).toBe(true)
     expect(await cache.delete('gone')).toBe(false)
-    expect(await cache.touch('touched', '1s')).toBe(true)
+    expect(await cache.touch('touched', '1h')).toBe(true)
     const next = await cache.set('k', { a: 2 }, { ifVersion: written?.version as string })
     expect((next?.version as string) > (written?.version as string)).toBe(true)
     await cool()
@@ -75,18 +75,18 @@ describe.each(Object.keys(coolings))('an entry that was %s', (name) => {
     expect(await cache.cas('k', { a: 2 }, { a: 3 })).toBe(true)
     await cool()
     expect(await cache.getMany(['k', 'count', 'gone'])).toEqual(new Map<string, unknown>([['k', { a: 3 }], ['count', 42]])) // biome-ignore format: one line
-    placement.advance(1000)
+    placement.advance(3_600_000)
     expect(await cache.has('touched')).toBe(false)
   })
 
   it('expires, slides and is cleared', async () => {
-    await cache.set('short', 1, { ttl: 1000 })
-    await cache.set('idle', 1, { idle: 1000 })
+    await cache.set('short', 1, { ttl: '1h' })
+    await cache.set('idle', 1, { idle: '1h' })
     await cache.namespace('other').set('k', 1)
     await cool()
-    placement.advance(600)
+    placement.advance(2_160_000)
     expect(await cache.get('idle')).toBe(1)
-    placement.advance(600)
+    placement.advance(2_160_000)
     expect(await cache.get('idle')).toBe(1)
     expect(await cache.get('short')).toBe(undefined)
     await cool()
@@ -125,6 +125,23 @@ describe.each(Object.keys(coolings))('an entry that was %s', (name) => {
       expect(entry.tier).toBe('ssd')
     }
   })
+})
+
+it('a cold hit counts as a hit of the SSD tier, and not as a miss', async () => {
+  await cache.setMany([['a', 1], ['b', { c: 1 }], ['gone', 1]]) // biome-ignore format: one line
+  await placement.chill()
+  await cache.delete('gone')
+  await cache.get('a')
+  await cache.getEntry('b')
+  await cache.getMany(['a', 'b', 'none'])
+  await cache.has('gone')
+  const { hits, misses, hitRate, tiers } = await cache.stats()
+  expect({ hits, misses }).toEqual({ hits: 4, misses: 2 })
+  expect(hitRate).toBeCloseTo(4 / 6)
+  expect(tiers.ssd.hits + tiers.ram.hits).toBe(4)
+  expect(tiers.ssd.hits).toBeGreaterThanOrEqual(2)
+  expect(tiers.ssd.demotedIn).toBeGreaterThan(3)
+  expect(tiers.ssd.promotedOut).toBeGreaterThan(0)
 })
 
 it('a miss after a cold hit ends', async () => {

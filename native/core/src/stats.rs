@@ -60,6 +60,12 @@ impl CounterSlot {
         before
     }
 
+    /// Takes one back that was counted too soon.
+    pub fn take_back(self, arena: &Arena, word: usize) {
+        let counter = arena.counter(self.slot, word);
+        counter.store(counter.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
     pub fn record_ns(self, arena: &Arena, histogram: usize, ns: u64) {
         self.add(arena, histogram + histogram_bucket(ns), 1);
     }

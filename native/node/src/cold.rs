@@ -224,11 +224,13 @@ pub fn count_store(handle: &External<Handle>) -> Result<String> {
     match &handle.target {
         Target::Owner(owned) => {
             let start = start_json(owned.start());
-            Ok(json_of(&owned.store().counts(), std::process::id() as u64, owned.is_anonymous(), &start))
+            let counts = owned.store().counts();
+            let below = below_json(owned.store(), &counts);
+            Ok(json_of(&counts, std::process::id() as u64, owned.is_anonymous(), &start, &below))
         }
         Target::Attached(attached) => {
             let owner = attached.arena().superblock(superblock::OWNER_PID).load(Ordering::Relaxed);
-            Ok(json_of(&snapshot(attached.arena()), owner, false, "null"))
+            Ok(json_of(&snapshot(attached.arena()), owner, false, "null", "null"))
         }
         Target::Closed => Err(coded(crate::space::closed())),
     }
@@ -259,7 +261,15 @@ fn start_json(start: &Start) -> String {
     }
 }
 
-fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str) -> String {
+/// What went between RAM and the tiers below it.
+fn below_json(store: &ramcache_core::store::Store, counts: &Counts) -> String {
+    let Some(below) = store.below() else { return "null".into() };
+    let load = |word: &ramcache_core::sync::AtomicU64| word.load(Ordering::Relaxed);
+    let (hits, promoted) = (load(&below.counts.hits), load(&below.counts.promoted));
+    format!(r#"{{"hits":{hits},"demotedIn":{},"promotedOut":{promoted}}}"#, counts.evictions)
+}
+
+fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str, below: &str) -> String {
     let latency = |latency: &Latency| {
         format!(
             r#"{{"p50Us":{},"p99Us":{},"p999Us":{},"maxUs":{}}}"#,
@@ -298,7 +308,7 @@ fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str) -> 
     .map(|(name, number)| format!(r#""{name}":{number}"#))
     .collect();
     format!(
-        r#"{{{},"isAnonymous":{is_anonymous},"start":{start},"latencyGet":{},"latencySet":{},"namespaces":{{{}}}}}"#,
+        r#"{{{},"isAnonymous":{is_anonymous},"start":{start},"below":{below},"latencyGet":{},"latencySet":{},"namespaces":{{{}}}}}"#,
         numbers.join(","),
         latency(&counts.get),
         latency(&counts.set),

@@ -280,6 +280,27 @@ pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info)
 /// Entries of a scan page.
 const SCAN_PAGE_ENTRIES: usize = 256;
 
+/// `settle(1 or 0)`: takes back the miss of a read that RAM could not answer; when a
+/// lower tier could (1), it was a hit.
+pub unsafe extern "C" fn settle(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([is_found], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        let (Some(counters), Ok(store)) = (space.counters, space.store()) else {
+            return Ok(raw::undefined(env));
+        };
+        counters.take_back(store.arena(), counters::MISSES);
+        if raw::as_double(env, is_found) == Some(1.0) {
+            counters.add(store.arena(), counters::HITS, 1);
+            if let Some(below) = store.below() {
+                below.counts.hits.fetch_add(1, ramcache_core::sync::Ordering::Relaxed);
+            }
+        }
+        Ok(raw::undefined(env))
+    })
+}
+
 fn counter(env: sys::napi_env, info: sys::napi_callback_info, word: usize) -> Value {
     let ([], data) = raw::arguments::<0>(env, info);
     // SAFETY: bound by `space::expose`.

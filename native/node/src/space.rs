@@ -165,11 +165,12 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 17] = [
+    let callbacks: [(&str, Callback); 18] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
         ("peek", crate::read::peek),
+        ("settle", crate::read::settle),
         ("group", crate::read::group),
         ("scan", crate::read::scan),
         ("ask", crate::below::ask),

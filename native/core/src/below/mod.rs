@@ -35,8 +35,9 @@ use std::time::Duration;
 /// Numbers for `stats`.
 #[derive(Default)]
 pub struct BelowCounts {
-    /// Reads and resolutions that found something.
+    /// Reads that found something.
     pub hits: AtomicU64,
+    /// Entries that moved up.
     pub promoted: AtomicU64,
 }
 
