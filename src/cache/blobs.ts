@@ -140,7 +140,7 @@ export class OwnedBlobs extends Blobs {
       this.#record({ id, target, chunkCount })
       return { id, target, chunkCount, release, page: this.#allIds.add(id) }
     } catch (error) {
-      void this.#delete(id).catch(() => {})
+      this.#delete(id)?.catch(() => {})
       release()
       throw error
     }
@@ -249,29 +249,30 @@ export class OwnedBlobs extends Blobs {
   /** Chunks, then the record, then `after`. Without a pause when the store is closing: there is no later turn. */
   async #forget(id: string, chunkCount: number, after?: () => void): Promise<void> {
     for (let number = 0; number < chunkCount; number++) {
-      await this.#delete(chunkKey(id, number))
+      const waits = this.#delete(chunkKey(id, number))
+      if (waits !== undefined) await waits
       if (number % deletesPerTurn === deletesPerTurn - 1 && !this.#isClosing) await nextTurn()
     }
-    await this.#delete(id)
+    const waits = this.#delete(id)
+    if (waits !== undefined) await waits
     after?.()
   }
 
-  async #delete(key: string, ifVersion?: string): Promise<void> {
-    await this.#decide(key, () => this.#own.delete(key, ifVersion))
+  /** Undefined when it is done already: of a store that closes there is no later turn. */
+  #delete(key: string, ifVersion?: string): Promise<void> | undefined {
+    return this.#decide(key, () => this.#own.delete(key, ifVersion))
   }
 
   /** Runs what depends on what there is, in whatever tier. */
-  async #decide(key: string, decision: () => unknown): Promise<void> {
-    for (;;) {
-      try {
-        decision()
-        return
-      } catch (error) {
-        if (error !== cold) throw error
-        // What lies below when the store closes is the next sweep's.
-        if (this.#isClosing) return
-        await this.#own.resolve(key)
-      }
+  #decide(key: string, decision: () => unknown): Promise<void> | undefined {
+    try {
+      decision()
+      return undefined
+    } catch (error) {
+      if (error !== cold) throw error
+      // What lies below when the store closes is the next sweep's.
+      if (this.#isClosing) return undefined
+      return this.#own.resolve(key).then(() => this.#decide(key, decision))
     }
   }
 

@@ -16,7 +16,8 @@ import {
   structuresNamespace,
 } from './engine.ts'
 import { scratchBuffer } from './scratch.ts'
-import { type Codec, NativeReadSpace, NativeWriteSpace } from './space.ts'
+import { type Codec, NativeReadSpace } from './space.ts'
+import { NativeWriteSpace } from './write-space.ts'
 
 /** For tests and the replay tool. */
 export interface InternalOptions {

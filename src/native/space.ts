@@ -1,24 +1,13 @@
 /** One namespace in one thread: native callbacks with the codec around them. */
-import { RamcacheError, show } from '../base/errors.ts'
-import { decodeManifest, encodeManifest, type Manifest } from '../codec/blob.ts'
-import { isWellFormed } from '../codec/key.ts'
+import { RamcacheError } from '../base/errors.ts'
+import { decodeManifest } from '../codec/blob.ts'
 import type { Encoded } from '../codec/value.ts'
 import { type NativeAnswer, type NativeSpace, translate } from './binding.ts'
 import { Answer, type ColdReads, Purpose } from './cold.ts'
-import {
-  cold,
-  type Entry,
-  type EntryInfo,
-  type Key,
-  type ReadSpace,
-  type ScanCursor,
-  type ScanPage,
-  type Space,
-  type WriteOptions,
-} from './engine.ts'
+import type { Entry, EntryInfo, Key, ReadSpace, ScanCursor, ScanPage } from './engine.ts'
 import { nothing } from './nothing.ts'
-import { Control, control, Flag, scratch } from './scratch.ts'
-import { decodeTags, putOptions, putVersion } from './write-options.ts'
+import { Control, control, scratch } from './scratch.ts'
+import { decodeTags } from './write-options.ts'
 
 /** What a space needs of a codec. */
 export interface Codec {
@@ -28,8 +17,8 @@ export interface Codec {
 
 /** Value types come back with this added, a plain number as 0. */
 const TYPE_BASE = 16
-const TYPE_BYTES = 6
-const TYPE_BLOB = 11
+export const TYPE_BYTES = 6
+export const TYPE_BLOB = 11
 /** Fields of an entry in a native scan page. */
 const SCAN_FIELDS = 6
 /** Attempts of `getMany` to see every group whole before it takes what it has. */
@@ -110,7 +99,7 @@ export class NativeReadSpace implements ReadSpace {
     const own = ownKey(key)
     for (;;) {
       const found = this.peek(own)
-      if (found !== undefined) return found
+      if (found !== undefined || !this.reachesBelow) return found
       // Whether RAM knows it as deleted or not at all, `ask` says.
       const answer = await this.ask(own, Purpose.read)
       if (answer === undefined) return this.peek(own)
@@ -289,158 +278,5 @@ function entryInfo(fields: (number | string | Buffer)[]): EntryInfo {
     expiresAt: expiresAt === 0 ? undefined : expiresAt,
     tags: decodeTags(tags),
     tier: 'ram',
-  }
-}
-
-/** What is pinned is in RAM or nowhere, so what RAM does not know is not there. */
-function pinnedOnly(change: () => boolean): boolean {
-  try {
-    return change()
-  } catch (error) {
-    if (error === cold) return false
-    throw error
-  }
-}
-
-/** Both sides, in the owner. */
-export class NativeWriteSpace extends NativeReadSpace implements Space {
-  set(key: Key, value: unknown, options?: WriteOptions): string | undefined {
-    try {
-      if (typeof value === 'string') {
-        if (options !== undefined) putOptions(options)
-        return this.native().set(key, value)
-      }
-      // Encoding may itself write a structure, so the control words come after it.
-      const { type, bytes } = this.codec.encode(value)
-      if (options !== undefined) putOptions(options)
-      control[Control.type] = type
-      return this.native().set(key, bytes)
-    } catch (error) {
-      control[Control.flags] = 0
-      translate(error)
-    }
-  }
-
-  async resolve(key: Key): Promise<void> {
-    await this.ask(key, Purpose.resolve)
-  }
-
-  deletePinned(key: string, ifVersion: string): boolean {
-    return pinnedOnly(() => this.delete(key, ifVersion))
-  }
-
-  touchPinned(key: string, ttlMs: number): boolean {
-    return pinnedOnly(() => this.touch(key, ttlMs))
-  }
-
-  setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string {
-    try {
-      if (options !== undefined) putOptions(options)
-      control[Control.type] = TYPE_BLOB
-      return this.native().set(key, encodeManifest(manifest)) as string
-    } catch (error) {
-      control[Control.flags] = 0
-      translate(error)
-    }
-  }
-
-  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean {
-    let flags = Flag.pinned | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
-    if (ifVersion !== undefined) putVersion(ifVersion)
-    if (ttlMs !== undefined) {
-      flags |= Flag.ttl
-      control[Control.ttl] = ttlMs
-    }
-    control[Control.flags] = flags
-    control[Control.type] = TYPE_BYTES
-    try {
-      return this.native().set(key, bytes) !== undefined
-    } catch (error) {
-      translate(error)
-    }
-  }
-
-  setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): void {
-    const parts: Uint8Array[] = []
-    for (const [key, value] of entries) parts.push(...this.#pack(key, value))
-    try {
-      if (options !== undefined) putOptions(options)
-      this.native().setMany(Buffer.concat(parts))
-    } catch (error) {
-      control[Control.flags] = 0
-      translate(error)
-    }
-  }
-
-  #pack(key: Key, value: unknown): Uint8Array[] {
-    if (typeof key === 'string' && !isWellFormed(key)) {
-      throw new RamcacheError(
-        'ERR_RAMCACHE_KEY',
-        `key ${show(key)} has a lone surrogate: it has no UTF-8 form`,
-      )
-    }
-    const keyBytes = typeof key === 'string' ? Buffer.from(key) : key
-    if (keyBytes.length > 0xffff) {
-      throw new RamcacheError('ERR_RAMCACHE_KEY', `key of ${keyBytes.length} bytes, the limit is 4096 bytes`)
-    }
-    const { type, bytes } = this.codec.encode(value)
-    const head = Buffer.alloc(8)
-    head.writeUInt16LE(keyBytes.length, 0)
-    head.writeUInt8(type, 2)
-    head.writeUInt32LE(bytes.length, 4)
-    // The codec reuses its memory for the next value.
-    return [head, keyBytes, Uint8Array.from(bytes)]
-  }
-
-  delete(key: Key, ifVersion?: string): boolean {
-    try {
-      if (ifVersion !== undefined) {
-        putVersion(ifVersion)
-        control[Control.flags] = Flag.ifVersion
-      }
-      return this.native().delete(key)
-    } catch (error) {
-      control[Control.flags] = 0
-      translate(error)
-    }
-  }
-
-  touch(key: Key, ttlMs: number | undefined): boolean {
-    try {
-      return this.native().touch(key, ttlMs ?? 0)
-    } catch (error) {
-      translate(error)
-    }
-  }
-
-  incr(key: Key, by: number, init?: number, ttlMs?: number): number {
-    let flags = 0
-    if (init !== undefined) {
-      flags |= Flag.init
-      control[Control.init] = init
-    }
-    if (ttlMs !== undefined) {
-      flags |= Flag.ttl
-      control[Control.ttl] = ttlMs
-    }
-    control[Control.flags] = flags
-    let sum: number | undefined
-    try {
-      sum = this.native().incr(key, by)
-    } catch (error) {
-      control[Control.flags] = 0
-      translate(error)
-    }
-    if (sum !== undefined) return sum
-    const message = `${show(key)} is missing; give { init } to create it`
-    throw new RamcacheError('ERR_RAMCACHE_NOT_INTEGER', message)
-  }
-
-  clear(): void {
-    try {
-      this.native().clear()
-    } catch (error) {
-      translate(error)
-    }
   }
 }

@@ -22,7 +22,7 @@ class FakeSpace {
     return true
   }
 
-  delete(key: string, ifVersion?: string): boolean {
+  deletePinned(key: string, ifVersion?: string): boolean {
     this.#step()
     if (ifVersion !== undefined && this.entries.get(key)?.version !== ifVersion) return false
     return this.entries.delete(key)
