@@ -6,7 +6,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { RamcacheError } from '../base/errors.ts'
-import type { Space } from '../native/engine.ts'
+import type { PinnedEntries } from './pinned.ts'
 
 const idBytes = 16
 /** 64 ids: a page is written again, whole, for each of them. */
@@ -20,11 +20,24 @@ interface Root {
   readonly version: string | undefined
 }
 
-export class BlobIds {
-  readonly #space: Space
+/** What the list needs of pinned entries. */
+type ListedIn = Pick<PinnedEntries, 'peek' | 'setPinned' | 'delete' | 'load'>
 
-  constructor(space: Space) {
+export class BlobIds {
+  readonly #space: ListedIn
+  readonly #settled: () => Promise<void> | undefined
+
+  /** `settled` waits until what was written so far is durable, where anything is. */
+  constructor(space: ListedIn, settled: () => Promise<void> | undefined = () => undefined) {
     this.#space = space
+    this.#settled = settled
+  }
+
+  /** Until RAM has the whole list, as an earlier run has left it. */
+  async load(): Promise<void> {
+    await this.#space.load(rootKey)
+    const { first, last } = this.#root()
+    for (let page = first; page <= last; page++) await this.#space.load(pageKey(page))
   }
 
   /** The page it has gone to. */
@@ -47,11 +60,13 @@ export class BlobIds {
   }
 
   /**
-   * Shows every id that was there at the start to `keeps`, and forgets those it does not want. Returns how many those
-   * were.
+   * Shows every id that was there at the start to `keeps`, and forgets those it does not want; of a long list only the
+   * first `pagesMax` pages, the others being next. Returns how many were forgotten.
    */
-  async drain(keeps: (id: string) => Promise<boolean>): Promise<number> {
-    const { first, last } = this.#root()
+  async drain(keeps: (id: string) => Promise<boolean>, pagesMax = Number.POSITIVE_INFINITY): Promise<number> {
+    const root = this.#root()
+    const first = root.first
+    const last = Math.min(root.last, first + pagesMax - 1)
     let forgotten = 0
     // What is appended from here on waits for the next drain.
     this.#moveTo((root) => ({ first: root.first, last: Math.max(root.last, last + 1) }))
@@ -66,10 +81,14 @@ export class BlobIds {
             else forgotten++
           }
           // Twice for a moment rather than not at all.
-          if (kept.length > 0) this.#append(kept)
+          if (kept.length > 0) {
+            this.#append(kept)
+            // Else a power cut might find them in neither page.
+            await this.#settled()
+          }
         }
         this.#moveTo((root) => ({ first: Math.max(root.first, page + 1), last: root.last }))
-        if (found === undefined || this.#space.deletePinned(pageKey(page), found.version)) break
+        if (found === undefined || this.#space.delete(pageKey(page), found.version)) break
       }
     }
     return forgotten
@@ -97,7 +116,7 @@ export class BlobIds {
   }
 
   #replace(page: number, ids: readonly string[], version: string): boolean {
-    if (ids.length === 0) return this.#space.deletePinned(pageKey(page), version)
+    if (ids.length === 0) return this.#space.delete(pageKey(page), version)
     return this.#space.setPinned(pageKey(page), Buffer.from(ids.join(''), 'hex'), version)
   }
 

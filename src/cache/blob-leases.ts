@@ -5,7 +5,7 @@
  */
 import type { Readable, Writable } from 'node:stream'
 import { RamcacheError } from '../base/errors.ts'
-import type { Space } from '../native/engine.ts'
+import type { PinnedEntries } from './pinned.ts'
 
 /** How long a lease stands after its holder was last heard of. */
 export const leaseMs = 60_000
@@ -22,11 +22,11 @@ interface Held {
 }
 
 export class Leases {
-  readonly #space: Space
+  readonly #space: PinnedEntries
   readonly #held = new Set<Held>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(space: Space) {
+  constructor(space: PinnedEntries) {
     this.#space = space
   }
 
@@ -50,7 +50,7 @@ export class Leases {
 
   /** False when it has expired. */
   renew(id: string): boolean {
-    return this.#space.touchPinned(keyOf(id), leaseMs)
+    return this.#space.touch(keyOf(id), leaseMs)
   }
 
   stands(id: string): boolean {
@@ -97,7 +97,7 @@ export class Leases {
       const count = (found === undefined ? 0 : (found.value as Buffer).readUInt32LE(0)) + change
       if (count < 0) return
       if (found !== undefined && count === 0) {
-        if (this.#space.deletePinned(key, found.version)) return
+        if (this.#space.delete(key, found.version)) return
       } else {
         const bytes = Buffer.alloc(4)
         bytes.writeUInt32LE(count)

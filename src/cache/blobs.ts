@@ -19,18 +19,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { RamcacheError } from '../base/errors.ts'
 import { freshId } from '../base/prng.ts'
-import {
-  type BlobRecord,
-  chunkCountMax,
-  chunkKey,
-  decodeRecord,
-  encodeRecord,
-  Manifest,
-} from '../codec/blob.ts'
+import { chunkCountMax, chunkKey, encodeRecord, Manifest } from '../codec/blob.ts'
 import type { ValidatedWrite } from '../config/call-options.ts'
 import {
   blobsNamespace,
-  cold,
   type Engine,
   type Key,
   type ReadEngine,
@@ -39,15 +31,12 @@ import {
 } from '../native/engine.ts'
 import { BlobIds } from './blob-ids.ts'
 import { type Holder, Leases } from './blob-leases.ts'
+import { sweepEveryMs, sweepIds } from './blob-sweep.ts'
+import { PinnedEntries } from './pinned.ts'
 
 /** A chunk takes about a 128th of the budget, as a segment does, but no less and no more than these. */
 const chunkBytesLeast = 16 * 1024
 const chunkBytesMost = 256 * 1024
-/**
- * Between two sweeps. What has lost its manifest goes in the second sweep that sees it: readers of other processes,
- * which cannot take a lease, have that long to finish.
- */
-export const sweepEveryMs = 15_000
 /** Chunks deleted without a pause: some tens of microseconds. */
 const deletesPerTurn = 64
 /** Chunks a record promises at first; doubled whenever they are used up. */
@@ -62,12 +51,12 @@ export class Blobs {
     this.#engine = engine
   }
 
-  /** Undefined when it is gone. Asynchronous, as the tiers below RAM are. */
+  /** From whatever tier has it; undefined when it is gone. Rejects when a tier cannot say. */
   async chunk(id: string, number: number): Promise<Buffer | undefined> {
     this.#chunks ??= this.#engine.space(blobsNamespace)
     const key = chunkKey(id, number)
-    const found = this.#chunks.get(key)
-    if (found !== undefined || !this.#chunks.isCold) return found as Buffer | undefined
+    const found = this.#chunks.get(key) as Buffer | undefined
+    if (found !== undefined || !this.#chunks.isCold) return found
     return this.#chunks.fetch(key) as Promise<Buffer | undefined>
   }
 
@@ -85,8 +74,6 @@ export interface BlobTarget {
   readonly namespace: string
   readonly key: Key
   readonly write: ValidatedWrite | undefined
-  /** What the writer waits for once the blob is published; see `Engine.settle`. */
-  readonly settle: () => Promise<void> | undefined
 }
 
 /** A blob that is being written: nobody can read it yet. */
@@ -106,7 +93,9 @@ export class OwnedBlobs extends Blobs {
   readonly #timer: NodeJS.Timeout
   #space: Space | undefined
   #ids: BlobIds | undefined
+  #pinned: PinnedEntries | undefined
   #leases: Leases | undefined
+  #loaded: Promise<void> | undefined
   #chunkBytes: number | undefined
   #isSweeping = false
   #isClosing = false
@@ -132,6 +121,20 @@ export class OwnedBlobs extends Blobs {
     return this.#allLeases.take(id, holder)
   }
 
+  /** Before anything is begun: RAM has what an earlier run has left of the list. */
+  ready(): Promise<void> {
+    this.#loaded ??= this.#allIds.load().catch((error: unknown) => {
+      this.#loaded = undefined
+      throw error
+    })
+    return this.#loaded
+  }
+
+  /** Waits until everything written so far survives a power cut; undefined where nothing does. */
+  settled(): Promise<void> | undefined {
+    return this.#own.reachesBelow ? this.#engine.flush() : undefined
+  }
+
   begin(target: BlobTarget, holder: Holder): Draft {
     const id = freshId()
     const release = this.lease(id, holder)
@@ -140,17 +143,21 @@ export class OwnedBlobs extends Blobs {
       this.#record({ id, target, chunkCount })
       return { id, target, chunkCount, release, page: this.#allIds.add(id) }
     } catch (error) {
-      this.#delete(id)?.catch(() => {})
+      this.#own.discard(id)
       release()
       throw error
     }
   }
 
+  /** Records that there may be a chunk of this number; `settled` must follow, unless this returns false. */
+  promise(draft: Draft, number: number): boolean {
+    if (number < draft.chunkCount) return false
+    draft.chunkCount = Math.min(draft.chunkCount * 2, chunkCountMax)
+    this.#record(draft)
+    return true
+  }
+
   putChunk(draft: Draft, number: number, bytes: Buffer): void {
-    if (number >= draft.chunkCount) {
-      draft.chunkCount = Math.min(draft.chunkCount * 2, chunkCountMax)
-      this.#record(draft)
-    }
     this.#own.set(chunkKey(draft.id, number), bytes)
   }
 
@@ -192,8 +199,15 @@ export class OwnedBlobs extends Blobs {
    * when another thread has swept within the last `sweepEveryMs`.
    */
   async sweep(): Promise<number> {
-    if (!this.#own.setPinned('sweep', Buffer.alloc(1), undefined, sweepEveryMs)) return 0
-    return this.#allIds.drain((id) => this.#keeps(id))
+    await this.ready()
+    if (!this.#allPinned.setPinned('sweep', Buffer.alloc(1), undefined, sweepEveryMs)) return 0
+    return sweepIds({
+      engine: this.#engine,
+      own: this.#own,
+      ids: this.#allIds,
+      leases: this.#allLeases,
+      forget: (id, chunkCount) => this.#forget(id, chunkCount),
+    })
   }
 
   /** Ends the streams that are still open, and forgets what was not published. */
@@ -219,61 +233,14 @@ export class OwnedBlobs extends Blobs {
     void sweep()
   }
 
-  /** Whether an id stays; one that does not is deleted here. */
-  async #keeps(id: string): Promise<boolean> {
-    await nextTurn()
-    const found = await this.#own.peekBelow(id)
-    // A lease without a record is of a writer whose record was evicted; it will write it again.
-    if (found === undefined) return this.#allLeases.stands(id)
-    const record = await readable(async () => decodeRecord(found.value as Buffer))
-    if (record === undefined) {
-      // Nobody knows what it led to. Those chunks are read by nobody and leave as all that is cold.
-      await this.#delete(id, found.version)
-      return false
-    }
-    if ((await this.#isPublished(id, record)) || this.#allLeases.stands(id)) return true
-    if (!record.isSuspected) {
-      const suspected = encodeRecord({ ...record, isSuspected: true })
-      await this.#decide(id, () => this.#own.set(id, suspected, { ifVersion: found.version }))
-      return true
-    }
-    await this.#forget(id, record.chunkCount)
-    return false
-  }
-
-  async #isPublished(id: string, { namespace, key }: BlobRecord): Promise<boolean> {
-    const value = await readable(async () => (await this.#engine.space(namespace).peekBelow(key))?.value)
-    return value instanceof Manifest && value.id === id
-  }
-
   /** Chunks, then the record, then `after`. Without a pause when the store is closing: there is no later turn. */
   async #forget(id: string, chunkCount: number, after?: () => void): Promise<void> {
     for (let number = 0; number < chunkCount; number++) {
-      const waits = this.#delete(chunkKey(id, number))
-      if (waits !== undefined) await waits
+      this.#own.discard(chunkKey(id, number))
       if (number % deletesPerTurn === deletesPerTurn - 1 && !this.#isClosing) await nextTurn()
     }
-    const waits = this.#delete(id)
-    if (waits !== undefined) await waits
+    this.#own.discard(id)
     after?.()
-  }
-
-  /** Undefined when it is done already: of a store that closes there is no later turn. */
-  #delete(key: string, ifVersion?: string): Promise<void> | undefined {
-    return this.#decide(key, () => this.#own.delete(key, ifVersion))
-  }
-
-  /** Runs what depends on what there is, in whatever tier. */
-  #decide(key: string, decision: () => unknown): Promise<void> | undefined {
-    try {
-      decision()
-      return undefined
-    } catch (error) {
-      if (error !== cold) throw error
-      // What lies below when the store closes is the next sweep's.
-      if (this.#isClosing) return undefined
-      return this.#own.resolve(key).then(() => this.#decide(key, decision))
-    }
   }
 
   #record({ id, target, chunkCount }: Pick<Draft, 'id' | 'target' | 'chunkCount'>): void {
@@ -288,23 +255,18 @@ export class OwnedBlobs extends Blobs {
     return this.#space
   }
 
+  get #allPinned(): PinnedEntries {
+    this.#pinned ??= new PinnedEntries(this.#own)
+    return this.#pinned
+  }
+
   get #allIds(): BlobIds {
-    this.#ids ??= new BlobIds(this.#own)
+    this.#ids ??= new BlobIds(this.#allPinned, () => this.settled())
     return this.#ids
   }
 
   get #allLeases(): Leases {
-    this.#leases ??= new Leases(this.#own)
+    this.#leases ??= new Leases(this.#allPinned)
     return this.#leases
-  }
-}
-
-/** Undefined for what is damaged. */
-async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_CORRUPT') return undefined
-    throw error
   }
 }

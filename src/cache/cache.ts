@@ -119,7 +119,9 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   async delete(key: Key, options?: CallOptions): Promise<boolean> {
     this.begin(options, 'delete()')
     checkKey(key)
-    return (await this.#decide(key, options, (own) => this.space.delete(own))) && this.#settled(true, undefined)
+    return (
+      (await this.#decide(key, options, (own) => this.space.delete(own))) && this.#settled(true, undefined)
+    )
   }
 
   async deleteMany(keys: Iterable<Key>, options?: CallOptions): Promise<number> {
@@ -150,7 +152,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const ttlMs = ttl === undefined ? this.#ttlMs : parseDuration(ttl, 'ttl of touch()')
     checkKey(key)
     return (
-      (await this.#decide(key, options, (own) => this.space.touch(own, ttlMs))) && this.#settled(true, undefined)
+      (await this.#decide(key, options, (own) => this.space.touch(own, ttlMs))) &&
+      this.#settled(true, undefined)
     )
   }
 
@@ -215,9 +218,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     return new BlobWriter(this.#blobs, target, options?.signal)
   }
 
-  protected override dropUnreadable(key: Key, version: string): void {
-    // Nobody waits for it: the next reader finds what is left and tries again.
-    this.#decide(key, undefined, (own) => this.space.delete(own, version)).catch(() => {})
+  protected override async dropUnreadable(key: Key, version: string): Promise<void> {
+    await this.#decide(key, undefined, (own) => this.space.delete(own, version))
   }
 
   async clear(options?: CallOptions): Promise<void> {

@@ -14,6 +14,11 @@ export function registerEngine<C extends ReadonlyCache>(cache: C, engine: ReadEn
   return cache
 }
 
+/** @internal Where a cache keeps its blobs. */
+export function blobsOf(cache: ReadonlyCache): Blobs {
+  return blobs.get(cache) as Blobs
+}
+
 /** @internal What the background does from time to time: see `OwnedBlobs.sweep`. */
 export function sweepBlobs(cache: ReadonlyCache): Promise<number> {
   return (blobs.get(cache) as OwnedBlobs).sweep()

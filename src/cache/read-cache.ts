@@ -178,7 +178,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       const page = this.space.scan(cursor, common)
       for (const entry of page.entries) {
         if (glob !== undefined && !glob.matches(entry.key)) continue
-        yield this.#sized(entry)
+        yield await this.#sized(entry)
         if (--left === 0) return
       }
       cursor = page.cursor
@@ -188,9 +188,9 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   }
 
   /** A page of a scan has no values: what is as long as a manifest is looked at. */
-  #sized(entry: EntryInfo): EntryInfo {
+  async #sized(entry: EntryInfo): Promise<EntryInfo> {
     if (entry.size - Buffer.byteLength(entry.key) !== manifestBytes) return entry
-    const found = this.space.peek(entry.key)
+    const found = await this.space.look(entry.key)
     if (found?.version !== entry.version || !(found.value instanceof Manifest)) return entry
     return { ...entry, size: found.value.totalBytes, isBlob: true }
   }
@@ -214,17 +214,27 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       }
       const range = resolveRange(read, value.totalBytes, where)
       const reader = new BlobReader(this.lifetime.blobs, value, range, read.signal, () => {
-        this.dropUnreadable(key, version)
+        return this.dropUnreadable(key, version)
       })
       // Only now does the reader hold what it reads: it may have been replaced and swept in between.
-      if ((await this.space.peekBelow(key))?.version === version) return reader
+      const isCurrent = await this.#isCurrent(key, version, reader)
+      if (isCurrent) return reader
       reader.destroy()
     }
     throw conflict(where, key)
   }
 
+  async #isCurrent(key: Key, version: string, reader: Readable): Promise<boolean> {
+    try {
+      return (await this.space.look(key))?.version === version
+    } catch (error) {
+      reader.destroy()
+      throw error
+    }
+  }
+
   /** What has lost bytes is as good as evicted: the next reader misses, and somebody can fill it again. */
-  protected dropUnreadable(_key: Key, _version: string): void {}
+  protected async dropUnreadable(_key: Key, _version: string): Promise<void> {}
 
   namespace(name: string): ReadonlyCache {
     this.ensureOpen()

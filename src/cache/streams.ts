@@ -4,6 +4,7 @@
  * A writer is seen by nobody until it has finished. A reader gives exactly the bytes it was asked for, or fails.
  */
 import { Readable, Writable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { RamcacheError, show } from '../base/errors.ts'
 import type { Manifest } from '../codec/blob.ts'
 import type { ByteRange } from '../config/stream-options.ts'
@@ -36,22 +37,27 @@ export class BlobWriter extends Writable {
   }
 
   override _write(piece: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#take(piece, 0, done)
+    if (this.#filled + piece.length < this.#chunkBytes) {
+      this.#gather(piece)
+      done()
+      return
+    }
+    this.#take(piece).then(() => done(), done)
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    try {
-      if (this.#filled > 0) this.#put(this.#buffer.subarray(0, this.#filled))
-      if (this.#draft === undefined) this.#blobs.publishEmpty(this.#target, this.#chunkBytes)
-      else this.#blobs.publish(this.#draft, this.#totalBytes, this.#chunkBytes)
-      this.#isPublished = true
-    } catch (error) {
-      done(error as Error)
-      return
-    }
-    const settling = this.#target.settle()
-    if (settling === undefined) done()
-    else settling.then(() => done(), done)
+    this.#finish().then(() => done(), done)
+  }
+
+  /** The manifest comes last: what it leads to is durable by then, where anything is. */
+  async #finish(): Promise<void> {
+    if (this.#filled > 0) await this.#put(this.#buffer.subarray(0, this.#filled), true)
+    if (this.#draft !== undefined) await this.#blobs.settled()
+    // Whoever broke it off has deleted it.
+    if (this.destroyed) return
+    if (this.#draft === undefined) this.#blobs.publishEmpty(this.#target, this.#chunkBytes)
+    else this.#blobs.publish(this.#draft, this.#totalBytes, this.#chunkBytes)
+    this.#isPublished = true
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -66,24 +72,18 @@ export class BlobWriter extends Writable {
     this.#blobs.abandon(draft, this.#chunkCount).then(ended, ended)
   }
 
-  #take(piece: Buffer, from: number, done: (error?: Error | null) => void): void {
-    let at = from
-    try {
-      const before = this.#chunkCount
-      while (at < piece.length && this.#chunkCount - before < chunksPerTurn) {
-        const room = this.#chunkBytes - this.#filled
-        const part = piece.subarray(at, at + room)
-        // A whole chunk goes to the store from where it lies.
-        if (part.length === this.#chunkBytes) this.#put(part)
-        else this.#gather(part)
-        at += part.length
-      }
-    } catch (error) {
-      done(error as Error)
-      return
+  async #take(piece: Buffer): Promise<void> {
+    let sinceTurn = 0
+    for (let at = 0; at < piece.length && !this.destroyed; ) {
+      const part = piece.subarray(at, at + this.#chunkBytes - this.#filled)
+      at += part.length
+      // A whole chunk goes to the store from where it lies.
+      const isWhole = part.length === this.#chunkBytes
+      if (!isWhole) this.#gather(part)
+      if (!isWhole && this.#filled < this.#chunkBytes) return
+      await this.#put(isWhole ? part : this.#buffer, false)
+      if (++sinceTurn % chunksPerTurn === 0) await nextTurn()
     }
-    if (at === piece.length) done()
-    else setImmediate(() => (this.destroyed ? done() : this.#take(piece, at, done)))
   }
 
   #gather(part: Buffer): void {
@@ -96,14 +96,24 @@ export class BlobWriter extends Writable {
     }
     part.copy(this.#buffer, this.#filled)
     this.#filled = filled
-    if (filled === this.#chunkBytes) this.#put(this.#buffer)
   }
 
-  #put(chunk: Buffer): void {
-    this.#draft ??= this.#blobs.begin(this.#target, this)
+  /** Does nothing once the stream is destroyed, which may be while this waits: then nobody would delete it. */
+  async #put(chunk: Buffer, isOnly: boolean): Promise<void> {
+    const blobs = this.#blobs
+    if (this.#draft === undefined) {
+      await blobs.ready()
+      if (this.destroyed) return
+      this.#draft = blobs.begin(this.#target, this)
+      // A chunk that comes with the manifest is on disk no sooner than the record: `#finish` waits for both.
+      if (!isOnly) await blobs.settled()
+    } else if (blobs.promise(this.#draft, this.#chunkCount)) {
+      await blobs.settled()
+    }
+    if (this.destroyed) return
     // Counted first: a chunk that fails half-way is deleted with the others.
     const number = this.#chunkCount++
-    this.#blobs.putChunk(this.#draft, number, chunk)
+    blobs.putChunk(this.#draft, number, chunk)
     this.#totalBytes += chunk.length
     this.#filled = 0
   }
@@ -112,7 +122,7 @@ export class BlobWriter extends Writable {
 export class BlobReader extends Readable {
   readonly #blobs: Blobs
   readonly #manifest: Manifest
-  readonly #onGone: () => void
+  readonly #onGone: () => Promise<void>
   readonly #release: (() => void) | undefined
   #at: number
   /** Past the last byte. */
@@ -124,7 +134,7 @@ export class BlobReader extends Readable {
     manifest: Manifest,
     range: ByteRange,
     signal: AbortSignal | undefined,
-    onGone: () => void,
+    onGone: () => Promise<void>,
   ) {
     super({ highWaterMark: manifest.chunkBytes, ...(signal === undefined ? {} : { signal }) })
     this.#blobs = blobs
@@ -154,8 +164,8 @@ export class BlobReader extends Readable {
     const number = Math.floor(this.#at / chunkBytes)
     const chunk = await this.#blobs.chunk(id, number)
     if (chunk === undefined) {
-      this.#onGone()
-      const message = `bytes ${this.#at} and on of a blob of ${totalBytes} bytes are gone: they were evicted`
+      await this.#onGone()
+      const message = `bytes ${this.#at} and on of a blob of ${totalBytes} bytes are gone`
       throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
     }
     const expected = this.#manifest.bytesOf(number)

@@ -74,7 +74,8 @@ export interface ReadonlyCache extends AsyncDisposable {
    *
    * Rejects with ERR_RAMCACHE_UNAVAILABLE when there is no such entry, with ERR_RAMCACHE_VALUE when it is of another
    * kind, and with ERR_RAMCACHE_CONFIG for a start past its end. The stream fails with ERR_RAMCACHE_UNAVAILABLE when
-   * bytes of the blob have been evicted: it never just ends early.
+   * bytes of the blob are gone, as they are after an eviction where there are no tiers (in an attached cache, when they
+   * are not in memory), and with what a tier failed with: it never just ends early.
    */
   createReadStream(key: Key, options?: ReadStreamOptions): Promise<Readable>
   /** Counts over all namespaces and processes, as `ramcache stats --json` prints them. */
@@ -124,7 +125,8 @@ export interface Cache extends ReadonlyCache {
   cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean>
   /**
    * Stores a blob: a value of any length, of which no more than two chunks (256 KiB each at most) are in this process.
-   * The entry appears, or is replaced, as a whole and at once, before 'finish'. A stream that is destroyed or fails
+   * The entry appears, or is replaced, as a whole and at once, before 'finish'; with tiers, its bytes are on disk by
+   * then. A stream that is destroyed or fails
    * leaves nothing behind.
    *
    * Throws ERR_RAMCACHE_KEY, ERR_RAMCACHE_CONFIG and ERR_RAMCACHE_CLOSED; the stream fails with ERR_RAMCACHE_FULL.

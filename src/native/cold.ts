@@ -7,7 +7,7 @@ import { binding, type NativeAnswer, type NativeHandle, type NativeSpace } from 
 import type { Key } from './engine.ts'
 
 /** What an answer is for; the same numbers stand in `native/node/src/below.rs`. */
-export const Purpose = { read: 0, resolve: 1 } as const
+export const Purpose = { read: 0, resolve: 1, look: 2 } as const
 
 /** Kinds of an answer. */
 export const Answer = { absent: 0, found: 1, askAgain: 2, failed: 3, reached: 4 } as const

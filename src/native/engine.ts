@@ -83,6 +83,8 @@ export interface ReadSpace {
   has(key: Key): boolean
   /** `getEntry` for housekeeping: neither counted nor a use of the entry. */
   peek(key: Key): Entry | undefined
+  /** `peek` in whatever tier has it; it stays where it is. Rejects with what a lower tier failed with. */
+  look(key: Key): Promise<Entry | undefined>
   /** A page of entries whose key starts with `prefix`. Every entry that lives through the whole scan is seen once. */
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
 }
@@ -110,7 +112,16 @@ export interface Space extends ReadSpace {
   deletePinned(key: string, ifVersion: string): boolean
   touchPinned(key: string, ttlMs: number): boolean
   /** Stores bytes that are never evicted: `ifVersion` of the entry to replace, none for a key that must be absent. */
-  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean
+  setPinned(
+    key: string,
+    bytes: Uint8Array,
+    ifVersion: string | undefined,
+    ttlMs?: number,
+    /** What RAM does not have is not there: no tier below is asked. */
+    ramDecides?: boolean,
+  ): boolean
+  /** Removes whatever there may be, in whatever tier, without looking. */
+  discard(key: Key): void
 }
 
 export interface NamespaceCounters {

@@ -28,6 +28,8 @@ export const Flag = {
   tags: 32,
   pinned: 64,
   init: 128,
+  ramDecides: 256,
+  blind: 512,
 } as const
 
 const CONTROL_WORDS = 16

@@ -107,6 +107,17 @@ export class NativeReadSpace implements ReadSpace {
     }
   }
 
+  async look(key: Key): Promise<Entry | undefined> {
+    const own = ownKey(key)
+    for (;;) {
+      const entry = this.peek(own)
+      if (entry !== undefined || !this.isCold) return entry
+      const answer = await this.ask(own, Purpose.look)
+      if (answer === undefined || answer.kind === Answer.askAgain) continue
+      return this.#entryOfAnswer(own, answer)
+    }
+  }
+
   /** What the tiers below have of a key that RAM was just asked for; RAM is asked again when it has changed. */
   async #below<T>(
     key: Key,

@@ -61,8 +61,15 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
     }
   }
 
-  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean {
+  setPinned(
+    key: string,
+    bytes: Uint8Array,
+    ifVersion: string | undefined,
+    ttlMs?: number,
+    ramDecides = false,
+  ): boolean {
     let flags = Flag.pinned | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
+    if (ramDecides) flags |= Flag.ramDecides
     if (ifVersion !== undefined) putVersion(ifVersion)
     if (ttlMs !== undefined) {
       flags |= Flag.ttl
@@ -116,6 +123,16 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
         control[Control.flags] = Flag.ifVersion
       }
       return this.native().delete(key)
+    } catch (error) {
+      control[Control.flags] = 0
+      translate(error)
+    }
+  }
+
+  discard(key: Key): void {
+    control[Control.flags] = Flag.blind
+    try {
+      this.native().delete(key)
     } catch (error) {
       control[Control.flags] = 0
       translate(error)

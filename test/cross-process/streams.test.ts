@@ -9,14 +9,30 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { leaseMs } from '../../src/cache/blob-leases.ts'
-import { sweepEveryMs } from '../../src/cache/blobs.ts'
+import { sweepEveryMs } from '../../src/cache/blob-sweep.ts'
 import { advanceClock, sweepBlobs } from '../../src/cache/internal.ts'
-import { attach, open } from '../../src/index.ts'
+import { attach, type Cache, open, type ReadonlyCache } from '../../src/index.ts'
 import { blobKeys } from '../support/blobs.ts'
 import { failure } from '../support/errors.ts'
 
 const child = fileURLToPath(new URL('children/streams.mjs', import.meta.url))
+const manualClock = { __internal: { clock: 'manual' } }
 let dir: string
+
+/** Whether the blob of the child is what it wrote. */
+async function read(cache: ReadonlyCache, key: string): Promise<boolean> {
+  const found = await buffer(await cache.createReadStream(key))
+  return found.length === 100 * 16 * 1024 && found.every((byte, at) => byte === Math.floor(at / (16 * 1024)))
+}
+
+function recordsIn(cache: Cache): string[] {
+  return blobKeys(cache).filter((key) => /^[0-9a-f]{32}$/.test(key))
+}
+
+async function sweepAgain(cache: Cache): Promise<number> {
+  advanceClock(cache, sweepEveryMs)
+  return sweepBlobs(cache)
+}
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
@@ -45,8 +61,19 @@ it('a process killed while it writes leaves what it had published, and nothing e
   process.kill('SIGKILL')
   await ended
   await failure('ERR_RAMCACHE_UNAVAILABLE', () => attach({ dir }))
-  await using next = await open({ dir, tiers: { ssd: false }, memory: '16mb' })
+  // Its memory is taken over, so what it had published is there.
+  await using next = await open({ dir, tiers: { ssd: false }, memory: '16mb', ...manualClock })
+  expect(await read(next, 'whole')).toBe(true)
   expect(await next.has('half')).toBe(false)
+  expect(recordsIn(next)).toHaveLength(2)
+  advanceClock(next, sweepEveryMs)
+  expect(await sweepBlobs(next)).toBe(0)
+  advanceClock(next, leaseMs)
+  expect((await sweepBlobs(next)) + (await sweepAgain(next))).toBe(1)
+  expect(recordsIn(next)).toHaveLength(1)
+  expect(await read(next, 'whole')).toBe(true)
+  await next.delete('whole')
+  expect((await sweepAgain(next)) + (await sweepAgain(next))).toBe(1)
   expect(blobKeys(next)).toEqual([])
 })
 
@@ -57,9 +84,7 @@ it('a process attached to one that is killed goes on reading its blobs', async (
   const ended = once(process, 'exit')
   process.kill('SIGKILL')
   await ended
-  const found = await buffer(await reader.createReadStream('whole'))
-  expect(found).toHaveLength(100 * 16 * 1024)
-  expect(found.every((byte, at) => byte === Math.floor(at / (16 * 1024)))).toBe(true)
+  expect(await read(reader, 'whole')).toBe(true)
   expect(await reader.has('half')).toBe(false)
 })
 

@@ -22,6 +22,16 @@ export function blobKeys(cache: Cache): string[] {
   return keys.filter((key) => key !== 'root' && key !== 'sweep').sort()
 }
 
+/** Ids that the list of all blobs has and whose record is there, in whatever tier. */
+export async function idsBelow(cache: Cache): Promise<string[]> {
+  const space = blobSpace(cache)
+  const pages = blobKeys(cache).filter((key) => key.startsWith('page/'))
+  const text = pages.map((key) => (space.peek(key) as { value: Buffer }).value.toString('hex')).join('')
+  const ids = [...new Set(text.match(/.{32}/g) ?? [])]
+  const found = await Promise.all(ids.map((id) => space.look(id)))
+  return ids.filter((_, index) => found[index] !== undefined)
+}
+
 /** Different at every place, so that nothing misplaced goes unnoticed. */
 export function patternOf(length: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(length)

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { freshSeed, Prng } from '../../src/base/prng.ts'
 import { BlobIds } from '../../src/cache/blob-ids.ts'
-import type { Entry, Space } from '../../src/native/engine.ts'
+import type { PinnedEntries } from '../../src/cache/pinned.ts'
+import type { Entry } from '../../src/native/engine.ts'
 
 /** The part of a space that the list uses, with a hook before each step. */
 class FakeSpace {
@@ -54,7 +55,7 @@ const seeds =
 
 describe('the list of ids', () => {
   it('shows each id once, and forgets those that are not wanted', async () => {
-    const ids = new BlobIds(new FakeSpace() as unknown as Space)
+    const ids = new BlobIds(new FakeSpace() as unknown as PinnedEntries)
     const all = Array.from({ length: 1000 }, (_, number) => idOf(number))
     const pages = all.map((id) => ids.add(id))
     expect(await seen(ids)).toEqual(all)
@@ -71,7 +72,7 @@ describe('the list of ids', () => {
 
   it('leaves no pages behind', async () => {
     const space = new FakeSpace()
-    const ids = new BlobIds(space as unknown as Space)
+    const ids = new BlobIds(space as unknown as PinnedEntries)
     for (let round = 0; round < 20; round++) {
       for (let number = 0; number < 100; number++) ids.add(idOf(round * 100 + number))
       await ids.drain(async () => true)
@@ -83,7 +84,7 @@ describe('the list of ids', () => {
 
   it.each([1, 2, 3])('adds again what came too late for a page, step %i', async (step) => {
     const space = new FakeSpace()
-    const ids = new BlobIds(space as unknown as Space)
+    const ids = new BlobIds(space as unknown as PinnedEntries)
     ids.add(idOf(0))
     await ids.drain(async () => true)
     const root = Buffer.alloc(16)
@@ -107,7 +108,7 @@ describe('the list of ids', () => {
 
   it('keeps what came late to a page that is being drained', async () => {
     const space = new FakeSpace()
-    const ids = new BlobIds(space as unknown as Space)
+    const ids = new BlobIds(space as unknown as PinnedEntries)
     ids.add(idOf(0))
     await ids.drain(async () => {
       // By a thread that has read the root before the drain began, and has not looked again yet.
@@ -123,7 +124,7 @@ describe('the list of ids', () => {
     const prng = new Prng(seed)
     for (let round = 0; round < 8; round++) {
       const space = new FakeSpace()
-      const threads = [0, 1, 2].map(() => new BlobIds(space as unknown as Space))
+      const threads = [0, 1, 2].map(() => new BlobIds(space as unknown as PinnedEntries))
       const standing = new Set<string>()
       let next = 0
       const add = () => {
