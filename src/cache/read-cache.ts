@@ -36,6 +36,7 @@ export class Lifetime {
   readonly #stop: (() => Promise<void>) | undefined
   readonly #openedUs = systemClock.monotonicUs()
   #isClosed = false
+  #closing: Promise<void> | undefined
 
   /** `stop` brings what was written to disk, before the engine is closed. */
   constructor(engine: ReadEngine, blobs: Blobs, stop?: () => Promise<void>, scans?: TierScans) {
@@ -55,8 +56,13 @@ export class Lifetime {
     return statsOf(counters, this.engine.ownerPid, uptimeSeconds)
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return
+  /** Whoever calls it again waits for the same end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  async #end(): Promise<void> {
     this.#isClosed = true
     this.blobs.close()
     this.scans?.close()

@@ -21,6 +21,7 @@ export interface NativeOpenOptions {
   memoryBytes: number
   countsPayload: boolean
   background: boolean
+  hasTiers: boolean
   manualClock: boolean
   sharedMemoryDir?: string
 }

@@ -32,6 +32,8 @@ export interface InternalOptions {
 export interface EngineOptions {
   readonly dir: string
   readonly memoryBytes: number
+  /** Tiers below RAM will be started: until then nothing leaves RAM. */
+  readonly ssdDir?: string
   readonly namespaces: Readonly<Record<string, { readonly ttlMs?: number }>>
   readonly internal?: InternalOptions
 }
@@ -230,6 +232,7 @@ export function openEngine(options: EngineOptions): NativeEngine {
       memoryBytes: options.memoryBytes,
       countsPayload: internal.counting === 'payload',
       background: internal.background ?? true,
+      hasTiers: options.ssdDir !== undefined,
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })

@@ -14,6 +14,8 @@ import { servePages } from './scan-pages.ts'
 
 /** How often the log is asked whether a checkpoint is due. */
 const checkpointPollMs = 200
+/** And how long after one that failed. */
+const checkpointRetryMs = 2000
 
 /** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
 const flagPinned = 4
@@ -145,17 +147,21 @@ async function run(): Promise<void> {
       resolve()
     })
   })
-  await rebuildFilter(handle, index, () => isStopping)
-  let crowdedAt = 0
+  let crowdedAt = -1
   while (!isStopping) {
-    if (binding().isFilterCrowded(handle) && index.count().entries > crowdedAt * 1.5) {
-      // Not again for every look, when there is no room for a larger one.
-      crowdedAt = index.count().entries
-      await rebuildFilter(handle, index, () => isStopping)
+    try {
+      if (crowdedAt < 0 || (binding().isFilterCrowded(handle) && index.count().entries > crowdedAt * 1.5)) {
+        // Not again for every look, when there is no room for a larger one.
+        crowdedAt = index.count().entries
+        await rebuildFilter(handle, index, () => isStopping)
+      }
+      // What is left in the log at the end is found there at the next start.
+      if (!isStopping) await enqueueCheckpoint(false)
+      await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointPollMs))])
+    } catch {
+      // A full disk, or an index that takes no more: the log has what the index lacks, now and at the next start.
+      await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointRetryMs))])
     }
-    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointPollMs))])
-    // What is left in the log at the end is found there at the next start.
-    if (!isStopping) await enqueueCheckpoint(false)
   }
   scans.close()
   await checkpoints

@@ -12,6 +12,8 @@ const syncIntervalMs = 1000
 /** Files of the value log; what a full disk leaves for deletes is two of them. */
 const fileBytes = 64 * 1024 * 1024
 const reserveBytes = 2 * fileBytes
+/** What short-lived objects may take in each thread: V8 would let them have 48 MB before it looks after them. */
+const youngMegabytes = 3
 /** Threads that answer cold reads: one waits for the disk while the other looks at the index. */
 const readerCount = 2
 
@@ -114,7 +116,8 @@ class Tiers {
 function startThread(name: string, workerData: TierThreadData): Worker {
   const isSource = import.meta.url.endsWith('.ts')
   const url = new URL(isSource ? `../../dist/owner/${name}.js` : `./${name}.js`, import.meta.url)
-  const worker = new Worker(url, { workerData, name: `ramcache ${name}` })
+  const resourceLimits = { maxYoungGenerationSizeMb: youngMegabytes }
+  const worker = new Worker(url, { workerData, resourceLimits, name: `ramcache ${name}` })
   // They live as long as the store, not as long as the program has something to do.
   worker.unref()
   return worker

@@ -57,6 +57,21 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<OwnedStore>>>> =
 /// `ERR_RAMCACHE_LOCKED` when another process owns it, `_CONFIG` for a budget out of range or one that differs from
 /// that of the open store, `_FULL` without shared memory, `_UNAVAILABLE` when the directory cannot be used.
 pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Result<Arc<OwnedStore>> {
+    open_with(dir, options, shared_memory_dir, false)
+}
+
+/// The same for a store that [`OwnedStore::start_below`] is going to give its tiers. Until then nothing leaves RAM: an
+/// arena that was taken over may hold what its log has not got.
+pub fn open_tiered(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Result<Arc<OwnedStore>> {
+    open_with(dir, options, shared_memory_dir, true)
+}
+
+fn open_with(
+    dir: &Path,
+    options: &StoreOptions,
+    shared_memory_dir: &Path,
+    is_tiered: bool,
+) -> Result<Arc<OwnedStore>> {
     if options.budget_bytes < BUDGET_BYTES_MIN {
         let message = format!("memory of {} bytes, the least is {BUDGET_BYTES_MIN}", options.budget_bytes);
         return Err(StoreError::new(Code::Config, message));
@@ -78,7 +93,7 @@ pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Res
         }
     }
     let ownership = take_when_closed(dir)?;
-    let owned = create(ownership, options, shared_memory_dir)?;
+    let owned = create(ownership, options, shared_memory_dir, is_tiered)?;
     let path = dir.canonicalize().map_err(|error| {
         StoreError::new(Code::Unavailable, format!("cannot resolve {}: {error}", dir.display()))
     })?;
@@ -111,6 +126,7 @@ fn create(
     mut ownership: Ownership,
     options: &StoreOptions,
     shared_memory_dir: &Path,
+    is_tiered: bool,
 ) -> Result<Arc<OwnedStore>> {
     let mut start = Start::Fresh;
     if let Some(left) = ownership.left_behind() {
@@ -118,6 +134,7 @@ fn create(
             Ok((store, adoption)) => {
                 let paths = (left.data.display().to_string(), left.touch.display().to_string());
                 let backing = Backing::File(left.data.clone());
+                store.hold_drains(is_tiered);
                 ownership.announce(&paths.0, &paths.1, left.arena_id, vec![left.data, left.touch])?;
                 return Ok(own(store, ownership, options, backing, Start::Adopted(adoption)));
             }
@@ -160,6 +177,7 @@ fn create(
             let _ = std::fs::remove_file(file);
         }
     })?;
+    store.hold_drains(is_tiered);
     Ok(own(store, ownership, options, data, start))
 }
 
@@ -236,9 +254,16 @@ impl OwnedStore {
 
     /// Closes the store, ends the background thread, gives the directory up. Idempotent.
     pub fn close(&self) {
-        // What the log failed with has been told to every writer since.
-        let _ = self.store.stop_below();
-        self.store.close();
+        // What the log could not take is in RAM alone: then the arena stays, as after a kill, for the next owner.
+        // So it does when its tiers did not even start.
+        let is_unread = matches!(self.start, Start::Adopted(_)) && self.store.are_drains_held();
+        let is_all_below = self.store.stop_below().is_ok() && !is_unread;
+        if !is_all_below {
+            if let Some(ownership) = lock(&self.ownership).as_mut() {
+                ownership.keep_files();
+            }
+        }
+        self.store.end(is_all_below);
         if let Some(thread) = lock(&self.background).take() {
             thread.thread().unpark();
             // A panic of the background has already been printed; there is nothing to add to it here.

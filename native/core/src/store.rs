@@ -87,6 +87,8 @@ pub struct Store {
     pub(crate) totals: Totals,
     pub(crate) below: std::sync::OnceLock<Below>,
     pub(crate) is_closed: AtomicBool,
+    /// Nothing may leave RAM: what lies below is not known yet, or not ready to take it.
+    pub(crate) drains_held: AtomicBool,
     /// Set at the end, while the log takes what is left.
     pub(crate) is_refusing: AtomicBool,
     pub(crate) has_background: bool,
@@ -140,6 +142,7 @@ impl Store {
             counting: options.counting,
             totals: Totals::default(),
             below: std::sync::OnceLock::new(),
+            drains_held: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             is_refusing: AtomicBool::new(false),
             has_background: options.background,
@@ -319,6 +322,11 @@ impl Store {
 
     /// Tells every reader that nobody owns the arena any more.
     pub fn close(&self) {
+        self.end(true);
+    }
+
+    /// The same, or leaves an arena that the next owner can take over.
+    pub(crate) fn end(&self, is_final: bool) {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -329,10 +337,21 @@ impl Store {
                 .iter()
                 .map(|shard| shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
                 .collect();
-            // SYNC bucket-count: readers see that nobody owns the arena any more.
-            self.arena.superblock(superblock::BUCKET_COUNT).store(0, Ordering::Release);
+            if is_final {
+                // SYNC bucket-count: readers see that nobody owns the arena any more.
+                self.arena.superblock(superblock::BUCKET_COUNT).store(0, Ordering::Release);
+            }
         }
         self.spill.flush(true);
+    }
+
+    /// Keeps every record where it is, or lets drains go on.
+    pub(crate) fn hold_drains(&self, are_held: bool) {
+        self.drains_held.store(are_held, Ordering::Release);
+    }
+
+    pub(crate) fn are_drains_held(&self) -> bool {
+        self.drains_held.load(Ordering::Acquire)
     }
 
     /// Refuses every write from now on, and waits for those under way. Reads go on.

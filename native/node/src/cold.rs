@@ -9,7 +9,7 @@ use ramcache_core::error::{Code, StoreError};
 use ramcache_core::feed::FeedRead;
 use ramcache_core::layout::{superblock, LAYOUT_VERSION};
 use ramcache_core::namespaces;
-use ramcache_core::open::{attach, open, Start, SHARED_MEMORY_DIR};
+use ramcache_core::open::{attach, open, open_tiered, Start, SHARED_MEMORY_DIR};
 use ramcache_core::stats::{snapshot, CounterSlot, Counts, Latency};
 use ramcache_core::store::{Counting, StoreOptions};
 use ramcache_core::sync::Ordering;
@@ -72,6 +72,8 @@ pub struct NativeOpenOptions {
     pub counts_payload: bool,
     pub background: bool,
     pub manual_clock: bool,
+    /// `startBelow` follows.
+    pub has_tiers: bool,
     pub shared_memory_dir: Option<String>,
 }
 
@@ -89,6 +91,7 @@ pub fn open_store(options: NativeOpenOptions) -> Result<External<Handle>> {
         background: options.background,
     };
     let shared_memory_dir = options.shared_memory_dir.unwrap_or_else(|| SHARED_MEMORY_DIR.into());
+    let open = if options.has_tiers { open_tiered } else { open };
     let owned =
         open(Path::new(&options.dir), &store_options, Path::new(&shared_memory_dir)).map_err(coded)?;
     if options.manual_clock {

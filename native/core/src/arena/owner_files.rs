@@ -114,6 +114,13 @@ impl Ownership {
     }
 }
 
+impl Ownership {
+    /// Leaves the arena and the word of it behind when the ownership ends.
+    pub fn keep_files(&mut self) {
+        self.arena_files = None;
+    }
+}
+
 impl Drop for Ownership {
     fn drop(&mut self) {
         let Some(files) = &self.arena_files else { return };

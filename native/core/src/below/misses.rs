@@ -4,6 +4,7 @@
 //! without spinning, and hand the answers in; the asker is told that there are some by its own bell.
 
 use crate::error::{Code, Result, StoreError};
+use crate::log::LogLocation;
 use crate::sync::{lock, Mutex};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Condvar;
@@ -22,6 +23,8 @@ pub struct Miss {
     /// The key's move token, taken before its slot was looked at.
     pub token: u32,
     pub purpose: Purpose,
+    /// Where the index said the record was, when that file was gone.
+    pub gone: Option<LogLocation>,
 }
 
 /// What the answer is for.
@@ -120,7 +123,7 @@ impl Misses {
         state.next_id += 1;
         let id = state.next_id;
         state.asked_by.insert(id, asker);
-        state.waiting.push_back(Miss { id, namespace, key: key.to_vec(), hash, token, purpose });
+        state.waiting.push_back(Miss { id, namespace, key: key.to_vec(), hash, token, purpose, gone: None });
         drop(state);
         self.arrived.notify_one();
         Ok(id)

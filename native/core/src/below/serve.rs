@@ -2,6 +2,7 @@
 //! index of the tier gave.
 
 use super::{Answer, Below, Miss, Purpose};
+use crate::error::{Code, StoreError};
 use crate::log::{LogLocation, LogRead};
 use crate::namespaces;
 use crate::record::Header;
@@ -22,7 +23,7 @@ enum Read {
     Nothing,
     /// The file has been drained away: the index knows the new place.
     Moved,
-    Failed(crate::error::StoreError),
+    Failed(StoreError),
 }
 
 impl Store {
@@ -54,7 +55,9 @@ impl Store {
             let Some(miss) = below.misses.take_awaited(id) else { continue };
             match self.answer_at(below, &miss, row) {
                 Some(answer) => answers.push((id, answer)),
-                None => below.misses.ask_again(miss),
+                // A drain removes a file after the index has the new places: the same place again is damage.
+                None if miss.gone == row => answers.push((id, Answer::Failed(lost(row)))),
+                None => below.misses.ask_again(Miss { gone: row, ..miss }),
             }
         }
         below.misses.answer(answers);
@@ -138,6 +141,12 @@ impl Store {
             (Purpose::Resolve, Err(error)) => Answer::Failed(error),
         }
     }
+}
+
+fn lost(row: Option<LogLocation>) -> StoreError {
+    let place =
+        row.map_or_else(String::new, |row| format!(" file {:08x} at offset {}", row.file, row.offset));
+    StoreError::new(Code::Corrupt, format!("the index leads to{place} of the log, and there is no such file"))
 }
 
 /// Remembers which cold keys were read lately, a few bits of each, in a table that forgets by overwriting.

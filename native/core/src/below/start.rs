@@ -63,8 +63,17 @@ impl OwnedStore {
         std::fs::create_dir_all(&options.dir).map_err(|error| {
             StoreError::new(Code::Unavailable, format!("cannot make {}: {error}", options.dir.display()))
         })?;
-        store.restore_names(&options.dir)?;
         let log_dir = options.dir.join("log");
+        if log_dir.exists() && store_id_of(&log_dir)?.is_some() && !names::path_in(&options.dir).exists() {
+            return Err(StoreError::new(
+                Code::Corrupt,
+                format!(
+                    "{} is gone: without it nobody knows which namespace a record of the log is in",
+                    names::path_in(&options.dir).display()
+                ),
+            ));
+        }
+        store.restore_names(&options.dir)?;
         std::fs::create_dir_all(&log_dir).map_err(|error| {
             StoreError::new(Code::Unavailable, format!("cannot make {}: {error}", log_dir.display()))
         })?;
@@ -92,6 +101,7 @@ impl OwnedStore {
         let thread = follow::start(store.clone(), store.sequence() + 1);
         *lock(&below.thread) = Some(thread);
         store.log_again()?;
+        store.hold_drains(false);
         Ok(started)
     }
 }

@@ -96,6 +96,9 @@ impl Store {
             return Step::Over(grains);
         }
         let Some(slot) = Index::find_location(&self.arena, hash, location) else { return Step::Over(grains) };
+        if self.are_drains_held() {
+            return Step::Stays;
+        }
         // Under the lock, so that the change of a record that was published a moment ago is known.
         if let Some(change) = self.unlogged_change(location.segment) {
             return Step::Waits(change);
