@@ -74,6 +74,8 @@ export interface BlobTarget {
   readonly namespace: string
   readonly key: Key
   readonly write: ValidatedWrite | undefined
+  /** Waits until the manifest is as safe as the write asks for. */
+  settle(): Promise<void> | undefined
 }
 
 /** A blob that is being written: nobody can read it yet. */

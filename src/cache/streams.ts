@@ -58,6 +58,7 @@ export class BlobWriter extends Writable {
     if (this.#draft === undefined) this.#blobs.publishEmpty(this.#target, this.#chunkBytes)
     else this.#blobs.publish(this.#draft, this.#totalBytes, this.#chunkBytes)
     this.#isPublished = true
+    await this.#target.settle()
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

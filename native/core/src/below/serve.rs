@@ -114,11 +114,9 @@ impl Store {
 
     fn answer_found(&self, below: &Below, miss: &Miss, found: Found) -> Answer {
         let Found { record, record_bytes, .. } = &found;
-        if miss.purpose != Purpose::Look {
-            below.counts.hits.fetch_add(1, Ordering::Relaxed);
-        }
-        // A read extends a sliding expiry, which RAM alone can.
-        let is_sliding = found.header.idle_ms != 0;
+        // A read extends a sliding expiry, which RAM alone can; also after another try.
+        let is_sliding =
+            found.header.idle_ms != 0 && found.header.value_bytes as usize <= self.value_bytes_max();
         let is_wanted = match miss.purpose {
             Purpose::Resolve => true,
             Purpose::Read => is_sliding || below.is_second_touch(miss.hash, self.arena.expiry_now_ms()),
@@ -132,7 +130,7 @@ impl Store {
             below.counts.promoted.fetch_add(1, Ordering::Relaxed);
         }
         match (miss.purpose, promoted) {
-            (Purpose::Read, Ok(true)) if is_sliding => Answer::AskAgain,
+            (Purpose::Read, Ok(_)) if is_sliding => Answer::AskAgain,
             // The value is good all the same.
             (Purpose::Read | Purpose::Look, _) => {
                 Answer::Found { record: found.record, record_bytes: found.record_bytes }
