@@ -143,7 +143,6 @@ describe('open options', () => {
       dir: 'x',
       ssdDir: 'x/ssd',
       memoryBytes: 1024 ** 2,
-      ssdDir: 'x/ssd',
       namespaces: { default: { ttlMs: 1000 }, a: {} },
       internal,
     })
