@@ -117,7 +117,8 @@ function startThread(name: string, workerData: TierThreadData): Worker {
   const isSource = import.meta.url.endsWith('.ts')
   const url = new URL(isSource ? `../../dist/owner/${name}.js` : `./${name}.js`, import.meta.url)
   const resourceLimits = { maxYoungGenerationSizeMb: youngMegabytes }
-  const worker = new Worker(url, { workerData, resourceLimits, name: `ramcache ${name}` })
+  // Not the program's own: an option like --input-type is an error in a thread that runs a file.
+  const worker = new Worker(url, { workerData, resourceLimits, execArgv: [], name: `ramcache ${name}` })
   // They live as long as the store, not as long as the program has something to do.
   worker.unref()
   return worker

@@ -80,7 +80,9 @@ export class LogIndex {
     const { isReader = false, verify = false, freeBytesMin = freeBytesMinDefault } = options
     const file = new LmdbFile(path, { isReader, verify, freeBytesMin })
     try {
-      return new LogIndex(file, options)
+      const index = new LogIndex(file, options)
+      if (verify) index.#checkRows()
+      return index
     } catch (error) {
       await file.close()
       throw error
@@ -186,6 +188,15 @@ export class LogIndex {
       }
       return { rows, next: undefined }
     })
+  }
+
+  /** Looks at every row: a damaged key is in order all the same, and would only not be found. */
+  #checkRows(): void {
+    for (let from: Buffer | undefined; ; ) {
+      const page = this.scan(Buffer.alloc(0), from, scanRowsMax)
+      if (page.next === undefined) return
+      from = page.next
+    }
   }
 
   /** Where the log must be read from after a crash: every change before it is in the index. */

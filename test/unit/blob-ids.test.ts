@@ -23,7 +23,7 @@ class FakeSpace {
     return true
   }
 
-  deletePinned(key: string, ifVersion?: string): boolean {
+  delete(key: string, ifVersion?: string): boolean {
     this.#step()
     if (ifVersion !== undefined && this.entries.get(key)?.version !== ifVersion) return false
     return this.entries.delete(key)
