@@ -25,14 +25,17 @@ export class ColdReads {
   readonly #handle: NativeHandle
   readonly #waiting = new Map<number, Waiting>()
   #asker: number | undefined
+  #reachesBelow = false
   #keepAlive: NodeJS.Timeout | undefined
 
   constructor(handle: NativeHandle) {
     this.#handle = handle
   }
 
+  /** Once a store has tiers it keeps them, so only the answer no is asked for again. */
   get reachesBelow(): boolean {
-    return binding().hasTiers(this.#handle)
+    this.#reachesBelow ||= binding().hasTiers(this.#handle)
+    return this.#reachesBelow
   }
 
   /** Asks for a key of a namespace. `undefined`: RAM knows it after all. Rejects with what the tiers below failed with. */

@@ -71,8 +71,6 @@ export interface ReadSpace {
   fetch(key: Key): Promise<unknown>
   fetchEntry(key: Key): Promise<Entry | undefined>
   fetchHas(key: Key): Promise<boolean>
-  /** `peek` in all tiers, on its own. */
-  peekBelow(key: Key): Promise<Entry | undefined>
   /** `getMany` in all tiers, on its own. */
   fetchMany(keys: readonly Key[]): Promise<Map<Key, unknown>>
   /** The decoded value; `undefined` is a miss, `null` is a stored null. */
@@ -108,9 +106,6 @@ export interface Space extends ReadSpace {
   clear(): void
   /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string
-  /** `delete` and `touch` of what `setPinned` stored: never cold. */
-  deletePinned(key: string, ifVersion: string): boolean
-  touchPinned(key: string, ttlMs: number): boolean
   /** Stores bytes that are never evicted: `ifVersion` of the entry to replace, none for a key that must be absent. */
   setPinned(
     key: string,

@@ -114,7 +114,7 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
 
   /** Whether the store has tiers below RAM, through whomever in this process. */
   get hasTiers(): boolean {
-    return binding().hasTiers(this.handle)
+    return this.#cold.reachesBelow
   }
 
   settle(durability: Durability): Promise<void> | undefined {

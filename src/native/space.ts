@@ -95,18 +95,6 @@ export class NativeReadSpace implements ReadSpace {
     )
   }
 
-  async peekBelow(key: Key): Promise<Entry | undefined> {
-    const own = ownKey(key)
-    for (;;) {
-      const found = this.peek(own)
-      if (found !== undefined || !this.reachesBelow) return found
-      // Whether RAM knows it as deleted or not at all, `ask` says.
-      const answer = await this.ask(own, Purpose.read)
-      if (answer === undefined) return this.peek(own)
-      if (answer.kind !== Answer.askAgain) return this.#entryOfAnswer(own, answer)
-    }
-  }
-
   async look(key: Key): Promise<Entry | undefined> {
     const own = ownKey(key)
     for (;;) {

@@ -4,20 +4,10 @@ import { encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
 import { translate } from './binding.ts'
 import { Purpose } from './cold.ts'
-import { cold, type Key, type Space, type WriteOptions } from './engine.ts'
+import type { Key, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
 import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES } from './space.ts'
 import { putOptions, putVersion } from './write-options.ts'
-
-/** What is pinned is in RAM or nowhere, so what RAM does not know is not there. */
-function pinnedOnly(change: () => boolean): boolean {
-  try {
-    return change()
-  } catch (error) {
-    if (error === cold) return false
-    throw error
-  }
-}
 
 /** Both sides, in the owner. */
 export class NativeWriteSpace extends NativeReadSpace implements Space {
@@ -40,14 +30,6 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
 
   async resolve(key: Key): Promise<void> {
     await this.ask(key, Purpose.resolve)
-  }
-
-  deletePinned(key: string, ifVersion: string): boolean {
-    return pinnedOnly(() => this.delete(key, ifVersion))
-  }
-
-  touchPinned(key: string, ttlMs: number): boolean {
-    return pinnedOnly(() => this.touch(key, ttlMs))
   }
 
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string {

@@ -72,9 +72,6 @@ export async function leaveTiers(engine: TieredEngine, dir: string): Promise<voi
 class Tiers {
   readonly #keeper: Worker
   readonly #readers: Worker[]
-  /** What went wrong at the start and was mended. */
-  readonly warnings: readonly string[]
-
   static async start(engine: TieredEngine, dir: string, ssdDir: string): Promise<Tiers> {
     const data: TierThreadData = {
       dir,
@@ -93,13 +90,14 @@ class Tiers {
     // Only now: readers look at an index that is there.
     const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
     for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
-    return new Tiers(keeper, readers, started.warnings)
+    // What was lost or made again: the store goes on, but somebody should look at the disk.
+    for (const warning of started.warnings) process.emitWarning(warning, 'RamcacheWarning')
+    return new Tiers(keeper, readers)
   }
 
-  private constructor(keeper: Worker, readers: Worker[], warnings: readonly string[]) {
+  private constructor(keeper: Worker, readers: Worker[]) {
     this.#keeper = keeper
     this.#readers = readers
-    this.warnings = warnings
   }
 
   async stop(): Promise<void> {
