@@ -23,7 +23,7 @@ export async function open(options: OpenOptions): Promise<Cache> {
   await tiersStopped(dir)
   const engine = openEngine(validated)
   try {
-    if (ssdDir !== undefined) await startTiers(engine, dir, ssdDir)
+    if (ssdDir !== undefined) await startTiers(engine, dir, ssdDir, validated.internal?.fileBytes)
   } catch (error) {
     engine.close()
     throw error

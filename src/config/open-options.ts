@@ -20,6 +20,8 @@ export interface InternalOptions {
   readonly background?: boolean
   /** `'manual'`: time stands still until it is advanced. */
   readonly clock?: 'manual'
+  /** Bytes of a file of the value log. */
+  readonly fileBytes?: number
 }
 
 /** @internal */

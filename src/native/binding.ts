@@ -88,6 +88,16 @@ export interface NativeCheckpoint {
   damage: string[]
 }
 
+/** Files of the log; `native/node/src/drain.rs`. */
+export interface NativeLogState {
+  /** Number and bytes of each, the oldest first. */
+  files: number[]
+  /** Since the start, without copies, and copies alone. */
+  bytesWritten: number
+  bytesCopied: number
+  freeBytes: number
+}
+
 /** What was found below RAM; `kind` as in `native/node/src/below.rs`. */
 export interface NativeAnswer {
   id: number
@@ -149,6 +159,17 @@ export interface NativeModule {
   awaitAllLogged(handle: NativeHandle): void
   describeRows(handle: NativeHandle, rows: Uint8Array, withValue: number): NativeScanned[]
   awaitLog(handle: NativeHandle, asker: number, isSynced: boolean): number
+  logState(handle: NativeHandle): NativeLogState
+  readLogFile(
+    handle: NativeHandle,
+    file: number,
+    offset: number,
+    bytesMax: number,
+  ): { entries: Buffer; next: number }
+  appendCopies(handle: NativeHandle, file: number, places: Uint8Array, isOldest: boolean): Buffer
+  syncCopies(handle: NativeHandle): void
+  removeLogFile(handle: NativeHandle, file: number): boolean
+  giveUpReserve(handle: NativeHandle): boolean
   takeMisses(handle: NativeHandle, most: number, patienceMs: number): Buffer | null
   costNapiNothing(): void
   costNapiString(text: string): number

@@ -8,14 +8,20 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
+import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
+import { kindClear } from '../tiers/index-row.ts'
+import { namespaceBytes } from '../tiers/keys.ts'
 import { LogIndex } from '../tiers/log-index.ts'
+import { rebuildFilter } from './index-filter.ts'
+import { LogDrain } from './log-drain.ts'
+import { LiveBytes } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
 import { servePages } from './scan-pages.ts'
 
-/** How often the log is asked whether a checkpoint is due. */
-const checkpointPollMs = 200
+/** How often the log is asked whether a checkpoint is due, or a drain. */
+const pollMs = 200
 /** And how long after one that failed. */
-const checkpointRetryMs = 2000
+const retryMs = 2000
 
 /** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
 const flagPinned = 4
@@ -73,94 +79,97 @@ function pinnedKeys(index: LogIndex, namespace: number): string[] {
 }
 
 /** One checkpoint, when it is time. The entries stay in the log's own index until the commit is on disk. */
-async function checkpoint(handle: NativeHandle, index: LogIndex, isForced: boolean): Promise<void> {
+async function checkpoint(
+  handle: NativeHandle,
+  index: LogIndex,
+  live: LiveBytes,
+  isForced: boolean,
+  isStopping: () => boolean,
+): Promise<void> {
   const found = binding().beginCheckpoint(handle, isForced)
   if (found === null) return
   let isCommitted = false
   try {
-    await index.commit(found.entries, { file: found.file, offset: found.offset })
+    live.apply(await index.commit(found.entries, { file: found.file, offset: found.offset }))
     isCommitted = true
   } finally {
     binding().endCheckpoint(handle, isCommitted)
   }
+  for (const namespace of clearedIn(found.entries)) await sweep(index, namespace, live, isStopping)
 }
 
-/** Keys read from the index between two looks at whether to stop. */
-const filterPageRows = 5000
+/** Namespaces that were cleared: clears come first. One that a drain has copied was seen before. */
+function clearedIn(entries: Buffer): number[] {
+  const cleared: number[] = []
+  for (let at = 0; entries[at + 2] === kindClear; at += changeHeadBytes + namespaceBytes) {
+    const isKnown = ((entries[at + 3] as number) & flagCopy) !== 0
+    if (!isKnown) cleared.push(entries.readUInt16BE(at + changeHeadBytes))
+  }
+  return cleared
+}
 
-/** Makes the absent filter from the index. The old one, or "maybe", answers until it is complete. */
-async function rebuildFilter(
-  handle: NativeHandle,
+/** Removes the rows that a clear has made dead; cut short by the end of the thread, they stay and only take room. */
+async function sweep(
   index: LogIndex,
+  namespace: number,
+  live: LiveBytes,
   isStopping: () => boolean,
 ): Promise<void> {
-  const rebuild = binding().beginFilter(handle, index.count().entries)
-  if (rebuild === 0) return
-  let isComplete = false
-  try {
-    for (let from: Buffer | undefined; !isStopping(); ) {
-      const page = index.scan(noBytes, from, filterPageRows)
-      const parts = page.rows.flatMap(({ key, isHashed, row }) => {
-        if (row.isTombstone) return []
-        if (isHashed) {
-          binding().addRecordToFilter(handle, row.file, row.offset, row.bytes)
-          return []
-        }
-        const length = Buffer.alloc(2)
-        length.writeUInt16LE(key.length)
-        return [length, key]
-      })
-      binding().addToFilter(handle, Buffer.concat(parts))
-      from = page.next
-      if (from === undefined) {
-        isComplete = true
-        return
-      }
-      await turn()
-    }
-  } finally {
-    binding().endFilter(handle, rebuild, isComplete)
+  for (let from: Buffer | undefined; !isStopping(); await turn()) {
+    const { outcome, next } = await index.sweep(namespace, from)
+    live.apply(outcome)
+    if (next === undefined) return
+    from = next
   }
 }
-
-const noBytes = Buffer.alloc(0)
 
 async function run(): Promise<void> {
   const warnings: string[] = []
   const handle = binding().joinStore(data.dir)
   const index = await openIndex(warnings)
   const pinned = start(handle, index, warnings)
+  let isStopping = false
+  const isEnding = () => isStopping
+  const live = new LiveBytes()
   // One at a time: the log sets aside only one stretch.
   let checkpoints = Promise.resolve()
   const enqueueCheckpoint = (isForced: boolean) => {
-    const done = checkpoints.then(() => checkpoint(handle, index, isForced))
+    const done = checkpoints.then(() => checkpoint(handle, index, live, isForced, isEnding))
     checkpoints = done.catch(() => {})
     return done
   }
   const scans = servePages(handle, index, data.dir, () => enqueueCheckpoint(true))
   const started: FromKeeper = { kind: 'started', pinned, warnings }
   port.postMessage(started)
-  let isStopping = false
   const stopped = new Promise<void>((resolve) => {
     port.on('message', (message: Stop) => {
       isStopping = message.kind === 'stop'
       resolve()
     })
   })
+  const rest = (ms: number) => Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, ms))])
+  // What is left in the log at the end is found there at the next start.
+  const pause = async (ms: number): Promise<boolean> => {
+    await turn()
+    if (ms > 0) await rest(ms)
+    if (!isStopping) await enqueueCheckpoint(false)
+    return !isStopping
+  }
+  await live.count(index, isEnding)
+  const drain = new LogDrain({ handle, index, live, fileBytes: data.fileBytes, pause })
   let crowdedAt = -1
   while (!isStopping) {
     try {
       if (crowdedAt < 0 || (binding().isFilterCrowded(handle) && index.count().entries > crowdedAt * 1.5)) {
         // Not again for every look, when there is no room for a larger one.
         crowdedAt = index.count().entries
-        await rebuildFilter(handle, index, () => isStopping)
+        await rebuildFilter(handle, index, isEnding)
       }
-      // What is left in the log at the end is found there at the next start.
-      if (!isStopping) await enqueueCheckpoint(false)
-      await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointPollMs))])
+      // One file after the other while there are some; a look at everything else in between.
+      if (!(await drain.step())) await pause(pollMs)
     } catch {
       // A full disk, or an index that takes no more: the log has what the index lacks, now and at the next start.
-      await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, checkpointRetryMs))])
+      await rest(retryMs)
     }
   }
   scans.close()

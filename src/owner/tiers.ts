@@ -10,8 +10,7 @@ import type { FromKeeper, Stop, TierThreadData } from './messages.ts'
 /** Changes are on disk this long after they were made, at the latest. */
 const syncIntervalMs = 1000
 /** Files of the value log; what a full disk leaves for deletes is two of them. */
-const fileBytes = 64 * 1024 * 1024
-const reserveBytes = 2 * fileBytes
+const fileBytesDefault = 64 * 1024 * 1024
 /** What short-lived objects may take in each thread: V8 would let them have 48 MB before it looks after them. */
 const youngMegabytes = 3
 /** Threads that answer cold reads: one waits for the disk while the other looks at the index. */
@@ -36,13 +35,18 @@ export async function tiersStopped(dir: string): Promise<void> {
 }
 
 /** Gives a store its tiers, unless it has them. Rejects with what the index or the log failed with. */
-export async function startTiers(engine: TieredEngine, dir: string, ssdDir: string): Promise<void> {
+export async function startTiers(
+  engine: TieredEngine,
+  dir: string,
+  ssdDir: string,
+  fileBytes = fileBytesDefault,
+): Promise<void> {
   const path = resolve(dir)
   let tiers = running.get(path)
   if (tiers === undefined) {
     // Another thread's.
     if (binding().hasTiers(engine.native)) return
-    tiers = Tiers.start(engine, dir, ssdDir)
+    tiers = Tiers.start(engine, dir, ssdDir, fileBytes)
     running.set(path, tiers)
     tiers.catch(() => running.delete(path))
   }
@@ -72,14 +76,15 @@ export async function leaveTiers(engine: TieredEngine, dir: string): Promise<voi
 class Tiers {
   readonly #keeper: Worker
   readonly #readers: Worker[]
-  static async start(engine: TieredEngine, dir: string, ssdDir: string): Promise<Tiers> {
+
+  static async start(engine: TieredEngine, dir: string, ssdDir: string, fileBytes: number): Promise<Tiers> {
     const data: TierThreadData = {
       dir,
       ssdDir,
       pinnedNamespaces: [structuresNamespace, blobsNamespace],
       syncIntervalMs,
       fileBytes,
-      reserveBytes,
+      reserveBytes: 2 * fileBytes,
     }
     const keeper = startThread('index-worker', data)
     const started = await firstMessage(keeper)

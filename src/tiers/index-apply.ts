@@ -47,10 +47,12 @@ export interface Outcome {
   outdated: number
   /** Bytes of records that no row leads to any more, by file: what the log may reclaim. */
   readonly freed: Map<number, number>
+  /** Bytes of records that a row leads to now, by file. */
+  readonly gained: Map<number, number>
 }
 
 export function freshOutcome(): Outcome {
-  return { applied: 0, outdated: 0, freed: new Map() }
+  return { applied: 0, outdated: 0, freed: new Map(), gained: new Map() }
 }
 
 export class Applier {
@@ -97,6 +99,7 @@ export class Applier {
     row.writeUInt16LE(0, 2)
     batch.copy(row, rowAt.file, head + 4, head + 32)
     this.#put(stored, row)
+    addTo(outcome.gained, row.readUInt32LE(rowAt.file), row.readUInt32LE(rowAt.bytes))
     if (kind === kindSet) {
       state.rows++
       state.bytes += row.readUInt32LE(rowAt.bytes)
@@ -106,12 +109,18 @@ export class Applier {
     }
   }
 
-  /** Gives a row a new place if it has just the old one. `head` is where the 20 bytes of the move begin. */
-  move(batch: Buffer, head: number, key: Buffer, outcome: Outcome): void {
+  /** Gives a row a new place, or removes it, if it has just the old one. `head` is where the 20 bytes of the move begin. */
+  move(batch: Buffer, head: number, key: Buffer, state: IndexState, outcome: Outcome): void {
     const stored = storedKey(key)
     const old = this.#find(stored)
     if (old === undefined || comparePlaces(old, rowAt.file, batch, head + 4) !== 0) {
       outcome.outdated++
+      return
+    }
+    if (batch.readUInt32LE(head + 12) === 0) {
+      this.#leave(old, state, outcome)
+      this.#rows.remove(stored)
+      outcome.applied++
       return
     }
     const row = this.#row
@@ -120,6 +129,7 @@ export class Applier {
     batch.copy(row, rowAt.file, head + 12, head + 20)
     this.#put(stored, row)
     addTo(outcome.freed, batch.readUInt32LE(head + 4), row.readUInt32LE(rowAt.bytes))
+    addTo(outcome.gained, row.readUInt32LE(rowAt.file), row.readUInt32LE(rowAt.bytes))
     outcome.applied++
   }
 

@@ -16,7 +16,7 @@
  * ```
  *
  * A move, as a drain hands them over: `u16 key bytes | u16 zero | u32 old file | u32 old offset | u32 file | u32 offset |
- * key`.
+ * key`. File 0: the record is dead, and so is its row.
  */
 import { AssertionError, assert } from '../base/assert.ts'
 import { kindClear, kindDelete, kindSet } from './index-row.ts'

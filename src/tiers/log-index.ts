@@ -130,13 +130,13 @@ export class LogIndex {
     })
   }
 
-  /** Applies packed moves: rows that lie at just the old place get the new one, others stay. Synced like a commit. */
+  /** Applies packed moves: rows that lie at just the old place get the new one or go, others stay. Synced like a commit. */
   relocate(moves: Buffer): Promise<Outcome> {
     return this.#file.enqueue(async () => {
       const count = checkBatch(moves, moveHeadBytes)
       const outcome = freshOutcome()
-      await this.#store.inPieces(moves, moveHeadBytes, count, (head, key) => {
-        this.#applier.move(moves, head, key, outcome)
+      await this.#store.inPieces(moves, moveHeadBytes, count, (head, key, state) => {
+        this.#applier.move(moves, head, key, state, outcome)
       })
       return outcome
     })

@@ -212,10 +212,20 @@ describe('relocate', () => {
       offset: 8,
     })
     const outcome = await index.relocate(packMoves([move('a', 10), move('b', 10), move('none', 0)]))
-    expect(outcome).toEqual({ applied: 1, outdated: 2, freed: new Map([[1, 10]]) })
+    expect(outcome).toEqual({
+      applied: 1,
+      outdated: 2,
+      freed: new Map([[1, 10]]),
+      gained: new Map([[4, 10]]),
+    })
     expect(index.find(keyOf('a'))).toMatchObject({ file: 4, offset: 8, clock: 1n, bytes: 10 })
     expect(index.find(keyOf('b'))).toMatchObject({ file: 1, offset: 20 })
     expect(index.count()).toEqual({ entries: 3, bytes: 30, tombstones: 0 })
+    // File 0: a record that is dead takes its row along.
+    const dead = { key: keyOf('b'), oldFile: 1, oldOffset: 20, file: 0, offset: 0 }
+    expect((await index.relocate(packMoves([dead]))).freed).toEqual(new Map([[1, 10]]))
+    expect(index.find(keyOf('b'))).toBeUndefined()
+    expect(index.count()).toEqual({ entries: 2, bytes: 20, tombstones: 0 })
   })
 })
 

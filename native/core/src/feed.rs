@@ -30,6 +30,8 @@ pub enum Change {
 pub const FEED_GROUP_MORE: u8 = 1;
 /// The record's value in runs has been overwritten since: a later change of the key follows.
 pub const FEED_VALUE_GONE: u8 = 2;
+/// Only in the log: a drain has copied the change here from a file that goes. It says nothing new.
+pub const FEED_COPY: u8 = 4;
 
 pub const CHANGE_HEADER_BYTES: usize = 24;
 

@@ -8,6 +8,7 @@
 mod below;
 mod call_cost;
 mod cold;
+mod drain;
 mod key;
 mod raw;
 mod read;

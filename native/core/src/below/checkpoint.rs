@@ -6,7 +6,8 @@ use crate::log::{Checkpoint, LogLocation, LogRead};
 use crate::store::Store;
 use crate::sync::lock;
 
-/// Log written since the last checkpoint that calls for the next: what a start after a crash has to read again.
+/// Log written since the last checkpoint that calls for the next: what a start after a crash has to read again. A
+/// file at most: only what lies before the last checkpoint is drained.
 const LOG_BYTES_MOST: u64 = 64 << 20;
 /// The log's own index may take one in this many bytes of the budget.
 const TAIL_SHARE: usize = 16;
@@ -16,7 +17,8 @@ impl Below {
     fn is_checkpoint_due(&self, budget_bytes: u64) -> bool {
         let appended = self.log.totals().bytes_appended;
         let since = appended.saturating_sub(*lock(&self.appended_before));
-        since >= LOG_BYTES_MOST || self.tail.heap_bytes() > budget_bytes as usize / TAIL_SHARE
+        since >= LOG_BYTES_MOST.min(self.log.file_bytes())
+            || self.tail.heap_bytes() > budget_bytes as usize / TAIL_SHARE
     }
 }
 

@@ -5,6 +5,7 @@
 //! used again only when the log needs none of its records.
 
 mod checkpoint;
+mod drain;
 mod follow;
 mod misses;
 mod names;
@@ -13,6 +14,7 @@ mod scan;
 mod serve;
 mod start;
 
+pub use drain::{FilePart, LogState, Moved};
 pub use misses::{Answer, Bell, Miss, Misses, Purpose};
 pub use progress::{Orders, Progress};
 pub use scan::Scanned;
@@ -39,6 +41,9 @@ pub struct BelowCounts {
     pub hits: AtomicU64,
     /// Entries that moved up.
     pub promoted: AtomicU64,
+    /// Files of the log that were drained and removed, and what was appended again for it.
+    pub drained_files: AtomicU64,
+    pub copied_bytes: AtomicU64,
 }
 
 /// How far the log must have got with a change for somebody who waits.
@@ -106,6 +111,10 @@ impl Below {
             newest = newest.max(change.clock);
             if change.change == Change::Clear {
                 store.raise_epoch(change.namespace, change.clock);
+            }
+            // The index has what was copied, unless it is made anew: then the file that was copied may be gone.
+            if change.is_copy() && from != Position::START {
+                return;
             }
             if change.header.flags & FLAG_PINNED != 0 {
                 pinned.push((change.namespace, change.key().to_vec()));

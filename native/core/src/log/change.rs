@@ -1,8 +1,8 @@
 //! One change as it lies in the log: the bytes the feed packed, verified before anything is made of them.
 
 use super::location::{LogLocation, Position};
-use crate::feed::{Change, CHANGE_HEADER_BYTES, FEED_GROUP_MORE, FEED_VALUE_GONE};
-use crate::record::Header;
+use crate::feed::{Change, CHANGE_HEADER_BYTES, FEED_COPY, FEED_GROUP_MORE, FEED_VALUE_GONE};
+use crate::record::{Header, Parts, RecordBuffer};
 
 const CLEAR_BYTES: usize = 16;
 
@@ -12,7 +12,7 @@ pub struct LoggedChange<'a> {
     pub location: LogLocation,
     pub sequence: u64,
     pub change: Change,
-    /// `FEED_GROUP_MORE`, `FEED_VALUE_GONE`.
+    /// `FEED_GROUP_MORE`, `FEED_VALUE_GONE`, `FEED_COPY`.
     pub flags: u8,
     pub namespace: u32,
     /// Clock word of the value; the epoch of a clear.
@@ -44,6 +44,24 @@ impl<'a> LoggedChange<'a> {
         self.flags & FEED_VALUE_GONE != 0
     }
 
+    /// A drain has put it here: whoever has an index up to here knows it already.
+    pub fn is_copy(&self) -> bool {
+        self.flags & FEED_COPY != 0
+    }
+
+    /// Appends the change as a copy, for a batch of its own.
+    pub fn pack_copy(&self, out: &mut Vec<u8>) {
+        pack_copy(self.change, self.record, self.run, out);
+    }
+
+    /// Appends a copy that says that the record of this change is dead, whatever is older.
+    pub fn pack_death(&self, buffer: &mut RecordBuffer, out: &mut Vec<u8>) {
+        let (namespace, key) = (self.namespace, self.key());
+        buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
+        buffer.stamp(self.clock);
+        pack_copy(Change::Delete, buffer.bytes(), &[], out);
+    }
+
     /// The change whose header begins `bytes`; `Err` says what is wrong with it. Sequence and flags are as sure as the
     /// batch they came in: the change's own CRC covers record and value.
     pub fn parse(bytes: &'a [u8], at: Position) -> Result<LoggedChange<'a>, &'static str> {
@@ -58,7 +76,7 @@ impl<'a> LoggedChange<'a> {
             return Err("the checksum of a change does not match");
         }
         let flags = head[9];
-        if flags & !(FEED_GROUP_MORE | FEED_VALUE_GONE) != 0 || head[10..12] != [0; 2] {
+        if flags & !(FEED_GROUP_MORE | FEED_VALUE_GONE | FEED_COPY) != 0 || head[10..12] != [0; 2] {
             return Err("unknown flags of a change");
         }
         let change = match head[8] {
@@ -106,6 +124,21 @@ impl<'a> LoggedChange<'a> {
             && header.is_tombstone() == (change == Change::Delete);
         is_sound.then_some(parsed).ok_or("the parts of a change contradict each other")
     }
+}
+
+fn pack_copy(change: Change, record: &[u8], run: &[u8], out: &mut Vec<u8>) {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(record);
+    crc.update(run);
+    // The sequence was of an arena that may be gone: 0.
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&[change as u8, FEED_COPY, 0, 0]);
+    out.extend_from_slice(&(record.len() as u32).to_le_bytes());
+    out.extend_from_slice(&(run.len() as u32).to_le_bytes());
+    out.extend_from_slice(&crc.finalize().to_le_bytes());
+    out.extend_from_slice(record);
+    out.extend_from_slice(run);
+    out.resize(out.len().next_multiple_of(8), 0);
 }
 
 /// The changes of a batch, for whoever has just appended it or read it. `at` is where the first one lies, as

@@ -10,8 +10,8 @@
 //! File, offset and bytes are the location of the change. Clears come first, the newest of each namespace; their clock
 //! is the epoch, and their key the namespace alone: they are applied before any set, whose clock says whether it is
 //! older. Then sets and deletes, sorted by the bytes of their keys. Flag 2: the expiry was set apart from the value,
-//! by a touch, and an entry of the same clock without it is older. Flag 4: the record is pinned in RAM. Flag 1 is not
-//! used here: it marks what a drain has copied.
+//! by a touch, and an entry of the same clock without it is older. Flag 4: the record is pinned in RAM. Flag 1: a
+//! clear that a drain has copied. Other copies are in a checkpoint only when the index is made anew, as what they copy.
 
 use super::change::LoggedChange;
 use super::location::Position;
@@ -26,6 +26,8 @@ use std::ops::Range;
 pub const ENTRY_SET: u8 = 1;
 pub const ENTRY_DELETE: u8 = 2;
 pub const ENTRY_CLEAR: u8 = 3;
+/// Flag: a clear that is known.
+pub const ENTRY_COPY: u8 = 1;
 /// Flag: the expiry was set by a touch.
 pub const ENTRY_TOUCHED: u8 = 2;
 /// Flag: the record never leaves RAM.
@@ -105,7 +107,8 @@ impl Checkpoint {
     }
 }
 
-fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
+/// Appends a change as an entry.
+pub(crate) fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let kind = match change.change {
         Change::Set | Change::Touch => ENTRY_SET,
         Change::Delete => ENTRY_DELETE,
@@ -115,7 +118,10 @@ fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let is_touched = kind == ENTRY_SET && header.expiry_clock != header.clock;
     out.extend_from_slice(&((NAMESPACE_BYTES + change.key().len()) as u16).to_le_bytes());
     let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
-    out.extend_from_slice(&[kind, (ENTRY_TOUCHED * is_touched as u8) | (ENTRY_PINNED * is_pinned as u8)]);
+    let is_known = kind == ENTRY_CLEAR && change.is_copy();
+    let flags =
+        ENTRY_COPY * is_known as u8 | ENTRY_TOUCHED * is_touched as u8 | ENTRY_PINNED * is_pinned as u8;
+    out.extend_from_slice(&[kind, flags]);
     out.extend_from_slice(&change.location.file.to_le_bytes());
     out.extend_from_slice(&change.location.offset.to_le_bytes());
     out.extend_from_slice(&change.location.bytes.to_le_bytes());

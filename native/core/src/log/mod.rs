@@ -21,6 +21,7 @@ mod walk;
 mod write;
 
 pub use change::{changes_in, LoggedChange};
+pub(crate) use checkpoint::pack as pack_entry;
 pub use checkpoint::{Checkpoint, ENTRY_CLEAR, ENTRY_DELETE, ENTRY_HEADER_BYTES, ENTRY_SET, ENTRY_TOUCHED};
 pub use files::FileInfo;
 pub use location::{LogLocation, Position};
@@ -217,6 +218,11 @@ impl ValueLog {
             return Err(corrupt("a change of another length"));
         }
         Ok(LogRead::Change(change))
+    }
+
+    /// Bytes of a file, unless a batch is larger.
+    pub fn file_bytes(&self) -> u64 {
+        self.options.file_bytes as u64
     }
 
     /// All files, the oldest first.

@@ -45,6 +45,11 @@ impl Changes<'_> {
         Some((self.arena_id, changes_in(&self.walk.payload, at).flatten()))
     }
 
+    /// Behind the last batch.
+    pub fn end(&self) -> Position {
+        self.walk.end
+    }
+
     /// What was passed over until now.
     pub fn damage(&self) -> &[Damage] {
         &self.walk.damage

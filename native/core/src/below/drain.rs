@@ -1,0 +1,191 @@
+//! Draining a file of the log: what stands in it is appended again at the head, as copies, then the file goes.
+//!
+//! The caller has the index below and asks it which changes of a file stand; here is decided what the log knows better.
+//! The rule that everything rests on: **a copy is appended only while nothing newer of its key is in the log.** So the
+//! changes of a key lie in the log in the order of their versions, copies included, and a delete needs to be kept only
+//! while there is a file before its own. `docs/decisions/0012-log-drain.md`.
+
+use super::Below;
+use crate::error::{Code, Result, StoreError};
+use crate::feed::Change;
+use crate::layout::superblock;
+use crate::log::format::BATCH_HEADER_BYTES;
+use crate::log::{pack_entry, FileInfo, LogLocation, LogRead, LoggedChange, Position};
+use crate::namespaces;
+use crate::record::RecordBuffer;
+use crate::store::Store;
+use crate::sync::{lock, Ordering};
+
+/// A stretch of a file as entries (`log/checkpoint.rs`), in the order of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilePart {
+    pub entries: Vec<u8>,
+    /// Where the next part begins; `None` at the end of the file.
+    pub next: Option<u32>,
+}
+
+/// What a drain is chosen by.
+#[derive(Clone, Debug)]
+pub struct LogState {
+    /// The oldest first; the newest one is allocated whole.
+    pub files: Vec<FileInfo>,
+    /// Since the log was opened, without copies, and copies alone.
+    pub bytes_written: u64,
+    pub bytes_copied: u64,
+    pub free_bytes: u64,
+}
+
+/// What became of a change that was to be copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moved {
+    To(LogLocation),
+    /// Expired or cleared, or a delete that nobody needs any more.
+    Dead,
+    /// The log has a newer one.
+    Outdated,
+}
+
+/// What to do with a change.
+enum Plan {
+    Copy,
+    /// A delete in its place keeps what is older from coming back.
+    Bury,
+    Drop,
+}
+
+impl Store {
+    fn draining(&self) -> Result<&Below> {
+        self.below().ok_or_else(|| StoreError::new(Code::Config, "this store has no tiers below RAM"))
+    }
+
+    pub fn log_state(&self) -> Result<LogState> {
+        let below = self.draining()?;
+        let copied = below.counts.copied_bytes.load(Ordering::Relaxed);
+        Ok(LogState {
+            files: below.log.files(),
+            bytes_written: below.log.totals().bytes_appended.saturating_sub(copied),
+            bytes_copied: copied,
+            free_bytes: below.log.free_bytes()?,
+        })
+    }
+
+    /// The changes of a file that is not appended to, from an offset on: batches until `bytes_max` is reached. A file
+    /// that cannot be read whole is an error, for its changes cannot be moved.
+    pub fn read_log_file(&self, file: u32, offset: u32, bytes_max: usize) -> Result<FilePart> {
+        let below = self.draining()?;
+        let end = Position { file: file + 1, offset: 0 };
+        let mut changes = below.log.changes(Position { file, offset }, end);
+        let mut entries = Vec::new();
+        let mut read = 0;
+        let mut is_more = false;
+        while let Some((_, batch)) = changes.next_batch() {
+            for change in batch {
+                read += change.location.bytes as usize;
+                // Without its value it stands nowhere: a later change of the key does.
+                if !change.is_value_gone() {
+                    pack_entry(&change, &mut entries);
+                }
+            }
+            is_more = true;
+            if read >= bytes_max {
+                break;
+            }
+            is_more = false;
+        }
+        if let Some(damage) = changes.damage().first() {
+            return Err(StoreError::new(Code::Corrupt, damage.message.clone()));
+        }
+        let next = is_more.then(|| changes.end().offset);
+        Ok(FilePart { entries, next })
+    }
+
+    /// Appends copies of changes that stand, in one batch, and says where each is now. `is_oldest`: no file lies before
+    /// the one they come from, so nothing older of their keys is anywhere. Not durable before [`Store::sync_copies`].
+    pub fn append_copies(&self, places: &[LogLocation], is_oldest: bool) -> Result<Vec<Moved>> {
+        let below = self.draining()?;
+        let mut bytes = vec![Vec::new(); places.len()];
+        let mut stood = Vec::with_capacity(places.len());
+        for (place, bytes) in places.iter().zip(&mut bytes) {
+            stood.push(match below.log.read(*place, bytes)? {
+                LogRead::Change(change) => change,
+                LogRead::Gone => {
+                    let message = format!("{} is gone while it is drained", place.position());
+                    return Err(StoreError::new(Code::Unavailable, message));
+                }
+            });
+        }
+        let mut buffer = RecordBuffer::default();
+        let mut payload = Vec::new();
+        let mut copied = Vec::new();
+        // Between two batches: what is not in the log's index now comes behind the copies.
+        let _appending = lock(&below.appending);
+        let mut moved = Vec::with_capacity(stood.len());
+        for change in &stood {
+            let is_newer_logged = change.change != Change::Clear
+                && below.tail.find(below.tail.key(change.namespace, change.key())).is_some();
+            if is_newer_logged {
+                moved.push(Moved::Outdated);
+                continue;
+            }
+            match self.plan(change, is_oldest) {
+                Plan::Copy => {
+                    copied.push((moved.len(), payload.len() as u32));
+                    change.pack_copy(&mut payload);
+                }
+                Plan::Bury => change.pack_death(&mut buffer, &mut payload),
+                Plan::Drop => {}
+            }
+            moved.push(Moved::Dead);
+        }
+        if payload.is_empty() {
+            return Ok(moved);
+        }
+        let arena_id = self.arena.superblock(superblock::ARENA_ID).load(Ordering::Relaxed);
+        let at = below.log.append(arena_id, 0, 0, &payload)?;
+        for (index, start) in copied {
+            let bytes = places[index].bytes;
+            moved[index] = Moved::To(LogLocation { file: at.file, offset: at.offset + start, bytes });
+        }
+        let appended = (BATCH_HEADER_BYTES + payload.len()) as u64;
+        below.counts.copied_bytes.fetch_add(appended, Ordering::Relaxed);
+        Ok(moved)
+    }
+
+    fn plan(&self, change: &LoggedChange, is_oldest: bool) -> Plan {
+        let epoch = namespaces::epoch(&self.arena, change.namespace);
+        if change.change == Change::Clear {
+            // Few, and what they hide may come from anywhere, so the newest always stays.
+            return if change.clock >= epoch { Plan::Copy } else { Plan::Drop };
+        }
+        let is_expired = change.header.is_expired(self.arena.expiry_now_ms());
+        match change.change {
+            _ if change.clock <= epoch => Plan::Drop,
+            Change::Delete if is_oldest => Plan::Drop,
+            _ if !is_expired => Plan::Copy,
+            _ if is_oldest => Plan::Drop,
+            _ => Plan::Bury,
+        }
+    }
+
+    /// Makes copies durable, and whatever made them superfluous.
+    pub fn sync_copies(&self) -> Result<()> {
+        self.draining()?.log.sync().map(|_| ())
+    }
+
+    /// Removes a file that the synced index does not need any more. False when there is none. With the space goes the
+    /// reserve's, if it was given up.
+    pub fn remove_log_file(&self, file: u32) -> Result<bool> {
+        let below = self.draining()?;
+        let is_removed = below.log.remove(file)?;
+        if is_removed {
+            below.counts.drained_files.fetch_add(1, Ordering::Relaxed);
+            below.log.restore_reserve()?;
+        }
+        Ok(is_removed)
+    }
+
+    /// Makes room for copies on a full disk. False when that was done before.
+    pub fn give_up_reserve(&self) -> Result<bool> {
+        self.draining()?.log.give_up_reserve()
+    }
+}

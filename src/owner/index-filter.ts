@@ -1,0 +1,55 @@
+/** The absent filter, made from the rows of the index, and the walk over all rows that this takes. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { binding, type NativeHandle } from '../native/binding.ts'
+import type { LogIndex, ScanRow } from '../tiers/log-index.ts'
+
+/** Rows read from the index between two looks at whether to stop. */
+const pageRows = 5000
+
+/** Shows all rows, page by page. False when it was stopped before the end. */
+export async function eachPage(
+  index: LogIndex,
+  isStopping: () => boolean,
+  see: (rows: readonly ScanRow[]) => void,
+): Promise<boolean> {
+  for (let from: Buffer | undefined; !isStopping(); ) {
+    const page = index.scan(noBytes, from, pageRows)
+    see(page.rows)
+    from = page.next
+    if (from === undefined) return true
+    await turn()
+  }
+  return false
+}
+
+/** Makes the absent filter from the index. The old one, or "maybe", answers until it is complete. */
+export async function rebuildFilter(
+  handle: NativeHandle,
+  index: LogIndex,
+  isStopping: () => boolean,
+): Promise<void> {
+  const rebuild = binding().beginFilter(handle, index.count().entries)
+  if (rebuild === 0) return
+  let isComplete = false
+  try {
+    isComplete = await eachPage(index, isStopping, (rows) => addToFilter(handle, rows))
+  } finally {
+    binding().endFilter(handle, rebuild, isComplete)
+  }
+}
+
+function addToFilter(handle: NativeHandle, rows: readonly ScanRow[]): void {
+  const parts = rows.flatMap(({ key, isHashed, row }) => {
+    if (row.isTombstone) return []
+    if (isHashed) {
+      binding().addRecordToFilter(handle, row.file, row.offset, row.bytes)
+      return []
+    }
+    const length = Buffer.alloc(2)
+    length.writeUInt16LE(key.length)
+    return [length, key]
+  })
+  binding().addToFilter(handle, Buffer.concat(parts))
+}
+
+const noBytes = Buffer.alloc(0)

@@ -1,0 +1,47 @@
+/**
+ * How much of each file of the log is needed: bytes of the records that rows of the index lead to, and of the deletes
+ * that a drain had to keep. A guess to choose files by; what a drain moves, the index says record by record.
+ */
+import type { Outcome } from '../tiers/index-apply.ts'
+import type { LogIndex } from '../tiers/log-index.ts'
+import { eachPage } from './index-filter.ts'
+
+export class LiveBytes {
+  readonly #records = new Map<number, number>()
+  /** Deletes that were copied. Counted anew after a start, when their files look empty once. */
+  readonly #deletes = new Map<number, number>()
+
+  /** Counts what the index has; the part of it that was counted when the thread ends. */
+  async count(index: LogIndex, isStopping: () => boolean): Promise<void> {
+    await eachPage(index, isStopping, (rows) => {
+      for (const { row } of rows) this.add(row.file, row.bytes)
+    })
+  }
+
+  add(file: number, bytes: number): void {
+    this.#records.set(file, (this.#records.get(file) ?? 0) + bytes)
+  }
+
+  addDelete(file: number, bytes: number): void {
+    this.#deletes.set(file, (this.#deletes.get(file) ?? 0) + bytes)
+  }
+
+  apply({ gained, freed }: Outcome): void {
+    for (const [file, bytes] of gained) this.add(file, bytes)
+    for (const [file, bytes] of freed) this.add(file, -bytes)
+  }
+
+  forget(file: number): void {
+    this.#records.delete(file)
+    this.#deletes.delete(file)
+  }
+
+  /** In the oldest file no delete is needed any more. */
+  of(file: number, isOldest: boolean): number {
+    return Math.max(0, this.#records.get(file) ?? 0) + (isOldest ? 0 : this.deletesOf(file))
+  }
+
+  deletesOf(file: number): number {
+    return this.#deletes.get(file) ?? 0
+  }
+}
