@@ -120,7 +120,7 @@ pub(crate) fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
     let is_known = kind == ENTRY_CLEAR && change.is_copy();
     let flags =
-        ENTRY_COPY * is_known as u8 | ENTRY_TOUCHED * is_touched as u8 | ENTRY_PINNED * is_pinned as u8;
+        (ENTRY_COPY * is_known as u8) | (ENTRY_TOUCHED * is_touched as u8) | (ENTRY_PINNED * is_pinned as u8);
     out.extend_from_slice(&[kind, flags]);
     out.extend_from_slice(&change.location.file.to_le_bytes());
     out.extend_from_slice(&change.location.offset.to_le_bytes());
