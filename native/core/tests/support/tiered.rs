@@ -24,8 +24,8 @@ pub struct Index {
     pub rows: BTreeMap<Vec<u8>, (LogLocation, u64)>,
     pub epochs: HashMap<u32, u64>,
     pub position: Position,
-    /// Rows that were looked for.
-    pub looks: u64,
+    /// What the next look finds, as if it came just before the row was moved.
+    pub stale: Option<LogLocation>,
 }
 
 pub struct Tiered {
@@ -79,7 +79,7 @@ impl Tiered {
     }
 
     /// `None` when RAM knows the key.
-    pub fn begin_ask(&mut self, key: &[u8], purpose: Purpose) -> Option<u64> {
+    fn begin_ask(&mut self, key: &[u8], purpose: Purpose) -> Option<u64> {
         let store = self.owned.store();
         let hash = store.hasher().hash(0, key);
         let token = store.tokens().read(hash);
@@ -91,7 +91,7 @@ impl Tiered {
         Some(below.misses.ask(self.asker, 0, key, hash, token, purpose).expect("there is room"))
     }
 
-    pub fn finish_ask(&mut self, id: u64) -> Answer {
+    fn finish_ask(&mut self, id: u64) -> Answer {
         loop {
             if let Some(answer) = self.answers.remove(&id) {
                 return answer;
@@ -288,8 +288,7 @@ fn start_reader(owned: Arc<OwnedStore>, index: Arc<Mutex<Index>>) -> JoinHandle<
 }
 
 fn find(index: &mut Index, key: &[u8]) -> Option<LogLocation> {
-    index.looks += 1;
-    index.rows.get(key).map(|row| row.0)
+    index.stale.take().or_else(|| index.rows.get(key).map(|row| row.0))
 }
 
 fn namespace_bytes(namespace: u32) -> Vec<u8> {
