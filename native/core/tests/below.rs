@@ -10,7 +10,7 @@ use ramcache_core::ops::{Conditions, Number};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use support::Random;
-use tiered::{fresh_dir, key_of, value_of, Index, Tiered};
+use tiered::{fresh_dir, key_of, value_of, Index, Lower, Tiered};
 
 #[test]
 fn ten_times_the_budget_is_all_there_also_after_a_restart() {
@@ -47,11 +47,22 @@ fn ten_times_the_budget_is_all_there_also_after_a_restart() {
 /// Random operations beside a map, over restarts and checkpoints, in a budget that holds a tenth of the keys.
 #[test]
 fn a_tiered_store_answers_as_a_map_does() {
+    as_a_map_does("model", None);
+}
+
+/// The same with a third tier: files of the log are demoted into it, cut off at every step.
+#[test]
+fn a_store_of_three_tiers_answers_as_a_map_does() {
+    let lower = as_a_map_does("three", Some(Lower::new()));
+    assert!(lower.expect("given").len() > 100, "the third tier was used");
+}
+
+fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
     let seed = support::seed();
     println!("seed {seed}");
     let mut random = Random(seed);
-    let dir = fresh_dir("model");
-    let index = Arc::new(Mutex::new(Index::default()));
+    let dir = fresh_dir(name);
+    let index = Arc::new(Mutex::new(Index { lower, ..Index::default() }));
     let mut model: HashMap<u64, Vec<u8>> = HashMap::new();
     const KEYS: u64 = 5000;
     let mut tiered = Tiered::open(&dir, 1 << 20, Arc::clone(&index));
@@ -86,8 +97,11 @@ fn a_tiered_store_answers_as_a_map_does() {
                 assert_eq!(tiered.touch(&key, 1 << 40), was_there, "step {step} key {number}");
             }
             92..94 => {
-                // Born dead below, if it ever gets there.
-                assert!(tiered.set(&key, b"short-lived", Conditions::default(), 1));
+                // Born dead below, if it ever gets there; or what is there dies by its newest expiry alone.
+                match random.below(2) {
+                    0 => assert!(tiered.set(&key, b"short-lived", Conditions::default(), 1)),
+                    _ => assert_eq!(tiered.touch(&key, 1), model.contains_key(&number), "step {step}"),
+                }
                 now_ms += 2;
                 tiered.owned.store().set_manual_clock(now_ms);
                 model.remove(&number);
@@ -104,15 +118,21 @@ fn a_tiered_store_answers_as_a_map_does() {
                 tiered.checkpoint(random.below(4) != 0);
                 let files = tiered.drainable();
                 if !files.is_empty() {
-                    let file = files[random.below(files.len() as u64) as usize];
-                    tiered.drain(file, random.below(6) as u32);
+                    // The oldest half of the time.
+                    let choice = random.below(2 * files.len() as u64) as usize;
+                    tiered.drain(files[choice.saturating_sub(files.len())], random.below(6) as u32);
+                }
+                if random.below(4) == 0 {
+                    tiered.bury(random.below(2) == 0);
                 }
             }
             _ if random.below(20) == 0 => {
                 tiered.close();
                 if random.below(4) == 0 {
                     // Lost: what was drained away must not come back out of the files that are left.
-                    *index.lock().expect("no panic") = Index::default();
+                    let mut index = index.lock().expect("no panic");
+                    let lower = index.lower.take();
+                    *index = Index { lower, ..Index::default() };
                 }
                 tiered = Tiered::open(&dir, 1 << 20, Arc::clone(&index));
                 tiered.owned.store().set_manual_clock(now_ms);
@@ -130,6 +150,8 @@ fn a_tiered_store_answers_as_a_map_does() {
     tiered.owned.store().check().expect("the arena is whole");
     tiered.close();
     let _ = std::fs::remove_dir_all(&dir);
+    let mut index = index.lock().expect("no panic");
+    index.lower.take()
 }
 
 #[test]

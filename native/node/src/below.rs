@@ -7,7 +7,7 @@ use napi::bindgen_prelude::*;
 use napi::sys;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-use ramcache_core::below::{Answer, BelowOptions, Purpose, Reached, Started};
+use ramcache_core::below::{Answer, Bell, BelowOptions, Miss, Purpose, Reached, Row, Started, Tier};
 use ramcache_core::clock;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::log::{LogLocation, Position};
@@ -26,15 +26,18 @@ fn below(handle: &External<Handle>) -> Result<&ramcache_core::below::Below> {
 /// thread's event loop alive.
 #[napi(js_name = "registerAsker")]
 pub fn register_asker(handle: &External<Handle>, bell: Function<(), ()>) -> Result<u32> {
+    Ok(below(handle)?.misses.register(ringing(bell)?))
+}
+
+fn ringing(bell: Function<(), ()>) -> Result<Bell> {
     let bell = bell.build_threadsafe_function().weak::<true>().callee_handled::<false>().build().map_err(
         |error| {
             coded(StoreError::new(Code::Unavailable, format!("cannot make a threadsafe function: {error}")))
         },
     )?;
-    let ring = move || {
+    Ok(Box::new(move || {
         bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
-    };
-    Ok(below(handle)?.misses.register(Box::new(ring)))
+    }))
 }
 
 #[napi(js_name = "unregisterAsker")]
@@ -51,6 +54,8 @@ pub struct ColdAnswer {
     pub kind: u32,
     pub value: Option<Buffer>,
     pub value_type: u32,
+    /// `'ssd'` or `'hdd'`, of what was found.
+    pub tier: &'static str,
     pub version: String,
     pub created_at: f64,
     pub expires_at: f64,
@@ -74,6 +79,7 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
         kind: 0,
         value: None,
         value_type: 0,
+        tier: "",
         version: String::new(),
         created_at: 0.0,
         expires_at: 0.0,
@@ -91,13 +97,14 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
             described.code = Some(error.code.name().into());
             described.message = Some(error.message);
         }
-        Answer::Found { record, record_bytes } => {
+        Answer::Found { record, record_bytes, tier } => {
             let header = Header::of_bytes(&record[..record_bytes]).expect("checked when it was read");
             let value = match header.is_run() {
                 true => record[record_bytes..].to_vec(),
                 false => record[header.value_at()..][..header.value_bytes as usize].to_vec(),
             };
             described.kind = 1;
+            described.tier = name_of(tier);
             described.value = Some(value.into());
             described.value_type = header.value_type as u32;
             described.version = format!("{:016x}-{origin:016x}", header.clock);
@@ -108,6 +115,13 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
         }
     }
     described
+}
+
+pub fn name_of(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Ssd => "ssd",
+        Tier::Hdd => "hdd",
+    }
 }
 
 /// `ask(key, asker, purpose)`, purpose 0 read, 1 resolve, 2 look: the number of the question, or 0 when RAM knows the key after all.
@@ -148,18 +162,43 @@ pub fn take_misses(handle: &External<Handle>, most: u32, patience_ms: u32) -> Re
     let store = owner(handle)?;
     let patience = Duration::from_millis(patience_ms as u64);
     let Some(misses) = below(handle)?.misses.take(most as usize, patience) else { return Ok(None) };
+    Ok(Some(pack_misses(&store.serve_from_tail(misses)).into()))
+}
+
+fn pack_misses(misses: &[Miss]) -> Vec<u8> {
     let mut packed = Vec::new();
-    for miss in store.serve_from_tail(misses) {
+    for miss in misses {
         packed.extend_from_slice(&miss.id.to_le_bytes());
         packed.extend_from_slice(&(miss.key.len() as u16 + 2).to_le_bytes());
         packed.extend_from_slice(&(miss.namespace as u16).to_be_bytes());
         packed.extend_from_slice(&miss.key);
     }
-    Ok(Some(packed.into()))
+    packed
+}
+
+/// For the thread of the tier below: `bell` is called when there are questions that the SSD tier could not answer. It does
+/// not keep the thread's event loop alive.
+#[napi(js_name = "listenBelow")]
+pub fn listen_below(handle: &External<Handle>, bell: Function<(), ()>) -> Result<()> {
+    below(handle)?.misses.set_lower_bell(Some(ringing(bell)?));
+    Ok(())
+}
+
+/// For the thread of the tier below: takes questions, packed as `takeMisses` does; an empty buffer when there are none.
+#[napi(js_name = "takePassed")]
+pub fn take_passed(handle: &External<Handle>, most: u32) -> Result<Buffer> {
+    Ok(pack_misses(&below(handle)?.misses.take_passed(most as usize)).into())
+}
+
+/// For the thread of the tier below: the record it has for a question, or `null`.
+#[napi(js_name = "answerPassed")]
+pub fn answer_passed(handle: &External<Handle>, id: f64, record: Option<Buffer>) -> Result<()> {
+    owner(handle)?.serve_record(id as u64, record.as_deref());
+    Ok(())
 }
 
 /// For a reader thread: rows of questions it has taken, packed: `u64 id | u32 file | u32 offset | u32 bytes | u32 0`,
-/// file 0 for a key without a row.
+/// file 0 for a key without a row, and then offset 1 when its row is a delete.
 #[napi(js_name = "answerMisses")]
 pub fn answer_misses(handle: &External<Handle>, packed: Uint8Array) -> Result<()> {
     let u32_at = |row: &[u8], at: usize| u32::from_le_bytes(row[at..at + 4].try_into().expect("four bytes"));
@@ -170,7 +209,12 @@ pub fn answer_misses(handle: &External<Handle>, packed: Uint8Array) -> Result<()
             let id = u64::from_le_bytes(row[..8].try_into().expect("eight bytes"));
             let location =
                 LogLocation { file: u32_at(row, 8), offset: u32_at(row, 12), bytes: u32_at(row, 16) };
-            (id, (location.file != 0).then_some(location))
+            let row = match (location.file, location.offset) {
+                (0, 0) => Row::None,
+                (0, _) => Row::Dead,
+                _ => Row::At(location),
+            };
+            (id, row)
         })
         .collect();
     owner(handle)?.serve_rows(rows);
@@ -209,6 +253,8 @@ pub struct NativeBelowOptions {
     pub sync_interval_ms: u32,
     pub file_bytes: u32,
     pub reserve_bytes: f64,
+    /// A tier lies below this one.
+    pub has_lower: bool,
 }
 
 #[napi(object)]
@@ -222,6 +268,8 @@ pub struct NativeKey {
 pub struct NativeRecovery {
     pub changes: f64,
     pub bytes: f64,
+    /// Of the log, 16 hexadecimal digits.
+    pub store_id: String,
     /// Namespace and key of pinned records that the index may not have.
     pub pinned: Vec<NativeKey>,
     /// Messages about what was durable and cannot be read any more.
@@ -239,7 +287,7 @@ pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Re
         .chunks_exact(3)
         .map(|epoch| (epoch[0], (epoch[1] as u64) << 32 | epoch[2] as u64))
         .collect();
-    let Started { recovery, pinned } = owned
+    let Started { recovery, store_id, pinned } = owned
         .start_below(&BelowOptions {
             dir: options.dir.into(),
             from: Position { file: options.file, offset: options.offset },
@@ -247,11 +295,13 @@ pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Re
             sync_interval: Duration::from_millis(options.sync_interval_ms as u64),
             file_bytes: options.file_bytes,
             reserve_bytes: options.reserve_bytes as u64,
+            has_lower: options.has_lower,
         })
         .map_err(coded)?;
     Ok(NativeRecovery {
         changes: recovery.changes as f64,
         bytes: recovery.bytes as f64,
+        store_id: format!("{store_id:016x}"),
         // What the store itself pins has keys of ASCII.
         pinned: pinned
             .into_iter()

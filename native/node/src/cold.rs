@@ -5,6 +5,7 @@ use crate::space::{expose, Scratch, Space, Target, CONTROL_WORDS};
 use napi::bindgen_prelude::*;
 use napi::{sys, Env};
 use napi_derive::napi;
+use ramcache_core::below::TierCounts;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::feed::FeedRead;
 use ramcache_core::layout::{superblock, LAYOUT_VERSION};
@@ -268,8 +269,17 @@ fn start_json(start: &Start) -> String {
 fn below_json(store: &ramcache_core::store::Store, counts: &Counts) -> String {
     let Some(below) = store.below() else { return "null".into() };
     let load = |word: &ramcache_core::sync::AtomicU64| word.load(Ordering::Relaxed);
-    let (hits, promoted) = (load(&below.counts.hits), load(&below.counts.promoted));
-    format!(r#"{{"hits":{hits},"demotedIn":{},"promotedOut":{promoted}}}"#, counts.evictions)
+    let tier = |counts: &TierCounts, demoted: u64| {
+        format!(
+            r#"{{"entries":{},"bytes":{},"hits":{},"demotedIn":{demoted},"promotedOut":{}}}"#,
+            load(&counts.entries),
+            load(&counts.bytes),
+            load(&counts.hits),
+            load(&counts.promoted),
+        )
+    };
+    let (ssd, hdd) = (&below.counts.ssd, &below.counts.hdd);
+    format!(r#"{{"ssd":{},"hdd":{}}}"#, tier(ssd, counts.evictions), tier(hdd, load(&hdd.demoted)))
 }
 
 fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str, below: &str) -> String {

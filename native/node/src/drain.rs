@@ -3,8 +3,9 @@
 use crate::cold::{coded, owner, Handle, Result};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use ramcache_core::below::Moved;
+use ramcache_core::below::{Draining, Moved, Tier};
 use ramcache_core::log::LogLocation;
+use ramcache_core::sync::Ordering;
 
 /// A stretch of a file of the log as entries (`log/checkpoint.rs`).
 #[napi(object)]
@@ -26,31 +27,62 @@ pub fn read_log_file(
 }
 
 /// Copies changes of a file, packed as `u32 offset | u32 bytes`, to the head of the log. The answer, for each:
-/// `u32 file | u32 offset`, with file 0 when it was not copied: offset 0, it is dead; 1, the log has a newer one.
+/// `u32 file | u32 offset`, with file 0 when it was not copied: offset 0, it is dead; 1, the log has a newer one; 2, it
+/// is for the tier below.
 #[napi(js_name = "appendCopies")]
 pub fn append_copies(
     handle: &External<Handle>,
     file: u32,
     packed: Uint8Array,
     is_oldest: bool,
+    demotes: bool,
 ) -> Result<Buffer> {
-    let u32_at = |place: &[u8], at: usize| u32::from_le_bytes(place[at..at + 4].try_into().expect("four"));
-    let places: Vec<LogLocation> = packed
-        .as_ref()
-        .chunks_exact(8)
-        .map(|place| LogLocation { file, offset: u32_at(place, 0), bytes: u32_at(place, 4) })
-        .collect();
+    let places = places_of(file, packed.as_ref());
     let mut answer = Vec::with_capacity(places.len() * 8);
-    for moved in owner(handle)?.append_copies(&places, is_oldest).map_err(coded)? {
+    let how = Draining { is_oldest, demotes };
+    for moved in owner(handle)?.append_copies(&places, how).map_err(coded)? {
         let (file, offset) = match moved {
             Moved::To(place) => (place.file, place.offset),
             Moved::Dead => (0, 0),
             Moved::Outdated => (0, 1),
+            Moved::Cold => (0, 2),
         };
         answer.extend_from_slice(&file.to_le_bytes());
         answer.extend_from_slice(&offset.to_le_bytes());
     }
     Ok(answer.into())
+}
+
+fn places_of(file: u32, packed: &[u8]) -> Vec<LogLocation> {
+    let u32_at = |place: &[u8], at: usize| u32::from_le_bytes(place[at..at + 4].try_into().expect("four"));
+    packed
+        .chunks_exact(8)
+        .map(|place| LogLocation { file, offset: u32_at(place, 0), bytes: u32_at(place, 4) })
+        .collect()
+}
+
+/// A record as a lower tier keeps it.
+#[napi(object)]
+pub struct NativeRecord {
+    pub record: Buffer,
+    pub version: BigInt,
+    pub expires_at: f64,
+}
+
+/// The records at places of a file, packed as for `appendCopies`.
+#[napi(js_name = "readRecords")]
+pub fn read_records(handle: &External<Handle>, file: u32, packed: Uint8Array) -> Result<Vec<NativeRecord>> {
+    let mut records = Vec::new();
+    owner(handle)?
+        .read_records(&places_of(file, packed.as_ref()), |header, record, run| {
+            records.push(NativeRecord {
+                record: [record, run].concat().into(),
+                version: header.clock.max(header.expiry_clock).into(),
+                expires_at: header.expires_at as f64,
+            });
+        })
+        .map_err(coded)?;
+    Ok(records)
 }
 
 /// Makes copies durable, and what made them superfluous.
@@ -89,4 +121,34 @@ pub fn log_state(handle: &External<Handle>) -> Result<NativeLogState> {
 #[napi(js_name = "giveUpReserve")]
 pub fn give_up_reserve(handle: &External<Handle>) -> Result<bool> {
     owner(handle)?.give_up_reserve().map_err(coded)
+}
+
+/// Tells what a tier holds, and how many entries came down into it since the last time, for `stats`: 1 the SSD tier, 2 the
+/// HDD tier.
+#[napi(js_name = "reportTier")]
+pub fn report_tier(
+    handle: &External<Handle>,
+    tier: u32,
+    entries: f64,
+    bytes: f64,
+    demoted: f64,
+) -> Result<()> {
+    let Some(below) = owner(handle)?.below() else { return Ok(()) };
+    let counts = below.counts.of(if tier == 1 { Tier::Ssd } else { Tier::Hdd });
+    counts.entries.store(entries as u64, Ordering::Relaxed);
+    counts.bytes.store(bytes as u64, Ordering::Relaxed);
+    counts.demoted.fetch_add(demoted as u64, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether an entry of a version (`high` and `low` half) in a namespace lives no more at a lower tier.
+#[napi(js_name = "isDeadBelow")]
+pub fn is_dead_below(
+    handle: &External<Handle>,
+    namespace: u32,
+    version: BigInt,
+    expires_at: f64,
+) -> Result<bool> {
+    let (_, clock, _) = version.get_u64();
+    Ok(owner(handle)?.is_dead_below(namespace, clock, expires_at as u64))
 }

@@ -4,6 +4,7 @@
 use crate::raw::{self, Value};
 use crate::space::{closed, control, space_of, Space, Target};
 use napi::sys;
+use ramcache_core::below::Tier;
 use ramcache_core::clock;
 use ramcache_core::layout::counters;
 use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing, Peeked, Seen};
@@ -280,10 +281,10 @@ pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info)
 /// Entries of a scan page.
 const SCAN_PAGE_ENTRIES: usize = 256;
 
-/// `settle(1 or 0)`: takes back the miss of a read that RAM could not answer; when a
-/// lower tier could (1), it was a hit.
+/// `settle(tier)`: takes back the miss of a read that RAM could not answer; when a lower tier could, 1 the SSD tier or 2
+/// the HDD tier, it was a hit.
 pub unsafe extern "C" fn settle(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
-    let ([is_found], data) = raw::arguments::<1>(env, info);
+    let ([tier], data) = raw::arguments::<1>(env, info);
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
@@ -291,11 +292,14 @@ pub unsafe extern "C" fn settle(env: sys::napi_env, info: sys::napi_callback_inf
             return Ok(raw::undefined(env));
         };
         counters.take_back(store.arena(), counters::MISSES);
-        if raw::as_double(env, is_found) == Some(1.0) {
-            counters.add(store.arena(), counters::HITS, 1);
-            if let Some(below) = store.below() {
-                below.counts.hits.fetch_add(1, ramcache_core::sync::Ordering::Relaxed);
-            }
+        let tier = match raw::as_double(env, tier) {
+            Some(1.0) => Tier::Ssd,
+            Some(2.0) => Tier::Hdd,
+            _ => return Ok(raw::undefined(env)),
+        };
+        counters.add(store.arena(), counters::HITS, 1);
+        if let Some(below) = store.below() {
+            below.counts.of(tier).hits.fetch_add(1, ramcache_core::sync::Ordering::Relaxed);
         }
         Ok(raw::undefined(env))
     })

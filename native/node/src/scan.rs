@@ -1,8 +1,10 @@
 //! Scans over all tiers, for the thread that keeps the index.
 
+use crate::below::name_of;
 use crate::cold::{coded, owner, Handle, Result};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use ramcache_core::below::{ScanSource, Scanned};
 use ramcache_core::clock;
 use ramcache_core::log::LogLocation;
 
@@ -15,7 +17,8 @@ pub struct NativeScanned {
     pub expires_at: f64,
     pub size: f64,
     pub tags: Buffer,
-    pub is_ram: bool,
+    /// `'ram'`, `'ssd'` or `'hdd'`.
+    pub tier: &'static str,
     /// The value, when it is of the type that was asked for.
     pub value: Option<Buffer>,
 }
@@ -38,7 +41,7 @@ pub fn describe_rows(
     let origin = store.origin();
     let mut rest = packed.as_ref();
     let mut entries = Vec::new();
-    while rest.len() >= 16 {
+    while rest.len() >= 14 {
         let u32_at = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().expect("four bytes"));
         let row = LogLocation { file: u32_at(0), offset: u32_at(4), bytes: u32_at(8) };
         let key_bytes = u16::from_le_bytes([rest[12], rest[13]]) as usize;
@@ -46,20 +49,39 @@ pub fn describe_rows(
         rest = next;
         let namespace = u16::from_be_bytes([key[0], key[1]]) as u32;
         let whole = (key.len() > 2).then_some(&key[2..]);
-        let Some(found) = store.scan_row(namespace, whole, row, with_value as u8).map_err(coded)? else {
-            continue;
-        };
-        let header = &found.header;
-        entries.push(NativeScanned {
-            version: format!("{:016x}-{origin:016x}", header.clock),
-            created_at: clock::ms_of(header.clock) as f64,
-            expires_at: header.expires_at as f64,
-            size: header.payload_bytes() as f64,
-            tags: found.tags.into(),
-            is_ram: found.is_ram,
-            value: found.value.map(Into::into),
-            key: found.key.into(),
-        });
+        let source = ScanSource::Row(row);
+        let found = store.scan_found(namespace, whole, source, with_value as u8).map_err(coded)?;
+        entries.extend(found.map(|found| shown(found, origin)));
     }
     Ok(entries)
+}
+
+/// The live entry of a record of the tier below the index; `key` as for `describeRows`. `null` when it lives no more.
+#[napi(js_name = "describeRecord")]
+pub fn describe_record(
+    handle: &External<Handle>,
+    key: Uint8Array,
+    record: Uint8Array,
+    with_value: u32,
+) -> Result<Option<NativeScanned>> {
+    let store = owner(handle)?;
+    let namespace = u16::from_be_bytes([key[0], key[1]]) as u32;
+    let whole = (key.len() > 2).then_some(&key[2..]);
+    let source = ScanSource::Record(&record);
+    let found = store.scan_found(namespace, whole, source, with_value as u8).map_err(coded)?;
+    Ok(found.map(|found| shown(found, store.origin())))
+}
+
+fn shown(found: Scanned, origin: u64) -> NativeScanned {
+    let header = &found.header;
+    NativeScanned {
+        version: format!("{:016x}-{origin:016x}", header.clock),
+        created_at: clock::ms_of(header.clock) as f64,
+        expires_at: header.expires_at as f64,
+        size: header.payload_bytes() as f64,
+        tags: found.tags.into(),
+        tier: found.tier.map_or("ram", name_of),
+        value: found.value.map(Into::into),
+        key: found.key.into(),
+    }
 }

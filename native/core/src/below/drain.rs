@@ -12,7 +12,7 @@ use crate::layout::superblock;
 use crate::log::format::BATCH_HEADER_BYTES;
 use crate::log::{pack_entry, FileInfo, LogLocation, LogRead, LoggedChange, Position};
 use crate::namespaces;
-use crate::record::RecordBuffer;
+use crate::record::{Header, RecordBuffer, FLAG_PINNED};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 
@@ -43,6 +43,18 @@ pub enum Moved {
     Dead,
     /// The log has a newer one.
     Outdated,
+    /// Nobody has read it: it is for the tier below, and is not copied.
+    Cold,
+}
+
+/// What a drain does with the records of a file that stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draining {
+    /// No file lies before it, so nothing older of its keys is in the log.
+    pub is_oldest: bool,
+    /// What was not read goes to the tier below. Only from the oldest file: an index that is made anew would find an
+    /// older record of the key in an older one.
+    pub demotes: bool,
 }
 
 /// What to do with a change.
@@ -51,6 +63,7 @@ enum Plan {
     /// A delete in its place keeps what is older from coming back.
     Bury,
     Drop,
+    Demote,
 }
 
 impl Store {
@@ -99,10 +112,11 @@ impl Store {
         Ok(FilePart { entries, next })
     }
 
-    /// Appends copies of changes that stand, in one batch, and says where each is now. `is_oldest`: no file lies before
-    /// the one they come from, so nothing older of their keys is anywhere. Not durable before [`Store::sync_copies`].
-    pub fn append_copies(&self, places: &[LogLocation], is_oldest: bool) -> Result<Vec<Moved>> {
+    /// Appends copies of changes that stand, in one batch, and says where each is now. Not durable before
+    /// [`Store::sync_copies`].
+    pub fn append_copies(&self, places: &[LogLocation], how: Draining) -> Result<Vec<Moved>> {
         let below = self.draining()?;
+        assert!(how.is_oldest || !how.demotes, "only the oldest file of the log is demoted");
         let mut bytes = vec![Vec::new(); places.len()];
         let mut stood = Vec::with_capacity(places.len());
         for (place, bytes) in places.iter().zip(&mut bytes) {
@@ -127,13 +141,17 @@ impl Store {
                 moved.push(Moved::Outdated);
                 continue;
             }
-            match self.plan(change, is_oldest) {
+            match self.plan(below, change, how) {
                 Plan::Copy => {
                     copied.push((moved.len(), payload.len() as u32));
                     change.pack_copy(&mut payload);
                 }
                 Plan::Bury => change.pack_death(&mut buffer, &mut payload),
                 Plan::Drop => {}
+                Plan::Demote => {
+                    moved.push(Moved::Cold);
+                    continue;
+                }
             }
             moved.push(Moved::Dead);
         }
@@ -151,7 +169,7 @@ impl Store {
         Ok(moved)
     }
 
-    fn plan(&self, change: &LoggedChange, is_oldest: bool) -> Plan {
+    fn plan(&self, below: &Below, change: &LoggedChange, how: Draining) -> Plan {
         let epoch = namespaces::epoch(&self.arena, change.namespace);
         if change.change == Change::Clear {
             // Few, and what they hide may come from anywhere, so the newest always stays.
@@ -160,11 +178,41 @@ impl Store {
         let is_expired = change.header.is_expired(self.arena.expiry_now_ms());
         match change.change {
             _ if change.clock <= epoch => Plan::Drop,
-            Change::Delete if is_oldest => Plan::Drop,
-            _ if !is_expired => Plan::Copy,
-            _ if is_oldest => Plan::Drop,
-            _ => Plan::Bury,
+            Change::Delete if how.is_oldest => Plan::Drop,
+            _ if is_expired && how.is_oldest => Plan::Drop,
+            _ if is_expired => Plan::Bury,
+            Change::Delete => Plan::Copy,
+            _ => {
+                let is_pinned = change.header.flags & FLAG_PINNED != 0;
+                let hash = self.hasher.hash(change.namespace, change.key());
+                // Asked last: the question uses up the answer.
+                match how.demotes && !is_pinned && !below.recency.take(hash) {
+                    true => Plan::Demote,
+                    false => Plan::Copy,
+                }
+            }
         }
+    }
+
+    /// Gives the records at places of the log, with their values: what the tier below is to keep. A version there is the
+    /// newest clock of the record, that of its expiry included.
+    pub fn read_records(
+        &self,
+        places: &[LogLocation],
+        mut each: impl FnMut(&Header, &[u8], &[u8]),
+    ) -> Result<()> {
+        let below = self.draining()?;
+        let mut bytes = Vec::new();
+        for place in places {
+            match below.log.read(*place, &mut bytes)? {
+                LogRead::Change(change) => each(&change.header, change.record, change.run),
+                LogRead::Gone => {
+                    let message = format!("{} is gone while it is drained", place.position());
+                    return Err(StoreError::new(Code::Unavailable, message));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes copies durable, and whatever made them superfluous.

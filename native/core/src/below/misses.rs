@@ -27,6 +27,13 @@ pub struct Miss {
     pub gone: Option<LogLocation>,
 }
 
+/// A tier below RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Ssd,
+    Hdd,
+}
+
 /// What the answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -47,6 +54,7 @@ pub enum Answer {
     Found {
         record: Vec<u8>,
         record_bytes: usize,
+        tier: Tier,
     },
     /// A change that somebody waits for is on disk.
     Reached,
@@ -71,6 +79,10 @@ struct State {
     askers: HashMap<u32, Asker>,
     /// Questions that a reader has taken and looks up in an index elsewhere.
     awaiting_rows: HashMap<u64, Miss>,
+    /// Questions that the SSD tier could not answer, for the tier below it.
+    passed_down: VecDeque<Miss>,
+    /// Rings when there are such.
+    lower_bell: Option<Bell>,
     asked_by: HashMap<u64, u32>,
     next_id: u64,
     next_asker: u32,
@@ -157,6 +169,35 @@ impl Misses {
         lock(&self.state).awaiting_rows.remove(&id)
     }
 
+    /// Sets the bell of the thread that answers what the SSD tier could not.
+    pub fn set_lower_bell(&self, bell: Option<Bell>) {
+        let old = std::mem::replace(&mut lock(&self.state).lower_bell, bell);
+        drop(old);
+    }
+
+    /// Hands questions to the tier below the SSD tier.
+    pub fn pass_down(&self, misses: Vec<Miss>) {
+        if misses.is_empty() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        if !state.is_closed {
+            state.passed_down.extend(misses);
+        }
+        if let Some(bell) = &state.lower_bell {
+            bell();
+        }
+    }
+
+    /// Takes up to `most` questions that were passed down; their answers come in by [`Misses::take_awaited`]. Does not wait.
+    pub fn take_passed(&self, most: usize) -> Vec<Miss> {
+        let mut state = lock(&self.state);
+        let count = state.passed_down.len().min(most);
+        let taken: Vec<Miss> = state.passed_down.drain(..count).collect();
+        state.awaiting_rows.extend(taken.iter().map(|miss| (miss.id, miss.clone())));
+        taken
+    }
+
     /// Puts a question back whose answer went stale on the way.
     pub fn ask_again(&self, miss: Miss) {
         lock(&self.state).waiting.push_front(miss);
@@ -204,6 +245,7 @@ impl Misses {
             state.is_closed = true;
             state.waiting.clear();
             state.awaiting_rows.clear();
+            state.passed_down.clear();
             state.asked_by.keys().copied().collect()
         };
         self.arrived.notify_all();

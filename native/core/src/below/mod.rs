@@ -13,37 +13,59 @@ mod progress;
 mod scan;
 mod serve;
 mod start;
+mod touches;
 
-pub use drain::{FilePart, LogState, Moved};
-pub use misses::{Answer, Bell, Miss, Misses, Purpose};
+pub use drain::{Draining, FilePart, LogState, Moved};
+pub use misses::{Answer, Bell, Miss, Misses, Purpose, Tier};
 pub use progress::{Orders, Progress};
-pub use scan::Scanned;
-pub use start::{BelowOptions, Started};
+pub use scan::{ScanSource, Scanned};
+pub use serve::Row;
+pub use start::{BelowOptions, PinnedKey, Started};
 
 use crate::error::Result;
 use crate::feed::Change;
 use crate::layout::superblock;
 use crate::layout::Location;
-use crate::log::{LogLocation, LogTotals, LoggedChange, Position, TailIndex, ValueLog};
+use crate::log::{LogLocation, LogTotals, LoggedChange, Position, Recovery, TailIndex, ValueLog};
 use crate::namespaces;
 use crate::record::FLAG_PINNED;
 use crate::store::Store;
 use crate::sync::{lock, AtomicU64, Mutex, Ordering};
-use serve::Touches;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use touches::{Recency, Touches};
+
+/// Numbers of one tier for `stats`.
+#[derive(Default)]
+pub struct TierCounts {
+    /// What is in it, as whoever keeps it says.
+    pub entries: AtomicU64,
+    pub bytes: AtomicU64,
+    /// Reads that found something.
+    pub hits: AtomicU64,
+    /// Entries that moved up to RAM, and down to here.
+    pub promoted: AtomicU64,
+    pub demoted: AtomicU64,
+}
 
 /// Numbers for `stats`.
 #[derive(Default)]
 pub struct BelowCounts {
-    /// Reads that found something.
-    pub hits: AtomicU64,
-    /// Entries that moved up.
-    pub promoted: AtomicU64,
+    pub ssd: TierCounts,
+    pub hdd: TierCounts,
     /// Files of the log that were drained and removed, and what was appended again for it.
     pub drained_files: AtomicU64,
     pub copied_bytes: AtomicU64,
+}
+
+impl BelowCounts {
+    pub fn of(&self, tier: Tier) -> &TierCounts {
+        match tier {
+            Tier::Ssd => &self.ssd,
+            Tier::Hdd => &self.hdd,
+        }
+    }
 }
 
 /// How far the log must have got with a change for somebody who waits.
@@ -77,6 +99,9 @@ pub struct Below {
     saved_names: AtomicU64,
     sync_interval: Duration,
     touches: Touches,
+    recency: Recency,
+    /// There is a tier below the log and its index.
+    has_lower: bool,
     /// LOCK: log waits. Questions to be answered when the log has got somewhere.
     waits: Mutex<Vec<Wait>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -98,13 +123,16 @@ impl Below {
             saved_names: AtomicU64::new(namespaces::count(&store.arena) as u64),
             sync_interval: options.sync_interval,
             touches: Touches::new(slots),
+            // Bits for a key in 128 bytes of the budget, when there is somewhere to go for those that were not read.
+            recency: Recency::new(if options.has_lower { slots } else { 1 }),
+            has_lower: options.has_lower,
             waits: Mutex::new(Vec::new()),
             thread: Mutex::new(None),
         }
     }
 
     /// Takes what the log has from a position on; with it the keys of pinned records, by namespace.
-    fn recover(&self, store: &Store, from: Position) -> Result<Started> {
+    fn recover(&self, store: &Store, from: Position) -> Result<(Recovery, Vec<PinnedKey>)> {
         let mut newest = 0;
         let mut pinned = Vec::new();
         let recovery = self.log.recover(from, |_, change| {
@@ -122,7 +150,7 @@ impl Below {
             self.note(store, change);
         })?;
         store.clock_word().fetch_max(newest, Ordering::Relaxed);
-        Ok(Started { recovery, pinned })
+        Ok((recovery, pinned))
     }
 
     /// Enters a logged change into the index of the log, and its key into the filter, before anybody may rely on it.
@@ -202,7 +230,7 @@ impl Below {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.tail.heap_bytes() + self.touches.heap_bytes()
+        self.tail.heap_bytes() + self.touches.heap_bytes() + self.recency.heap_bytes()
     }
 }
 

@@ -2,9 +2,10 @@
 //! that in key order meets each entry that lives from then on once, wherever it moves meanwhile. What an entry is at that
 //! moment, the newest place says: RAM, then the log's own index, then the row.
 
+use super::serve::stored_header;
+use super::Tier;
 use crate::error::{Code, Result, StoreError};
 use crate::log::{LogLocation, LogRead, LoggedChange};
-use crate::namespaces;
 use crate::ops::read::{Lookup, Peeked, Seen};
 use crate::record::Header;
 use crate::store::Store;
@@ -18,7 +19,17 @@ pub struct Scanned {
     pub tags: Vec<u8>,
     /// Of a value of the type that was asked for.
     pub value: Option<Vec<u8>>,
-    pub is_ram: bool,
+    /// `None` for RAM.
+    pub tier: Option<Tier>,
+}
+
+/// Where the walker has met an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum ScanSource<'a> {
+    /// A row of the index below.
+    Row(LogLocation),
+    /// A record of the tier below that one.
+    Record(&'a [u8]),
 }
 
 impl Store {
@@ -28,21 +39,25 @@ impl Store {
         below.progress.wait_logged(self.sequence())
     }
 
-    /// What lives under the key of a row of the index below; without `key`, which is then too long for the index, that
-    /// of the record is taken. Values of type `with_value` are brought along. `ERR_RAMCACHE_UNAVAILABLE` when the row is
-    /// out of date: its file is gone.
-    pub fn scan_row(
+    /// What lives under a key that was met below; without `key`, which is then too long for an index, that of the record
+    /// is taken. Values of type `with_value` are brought along. `ERR_RAMCACHE_UNAVAILABLE` when a row is out of date: its
+    /// file is gone.
+    pub fn scan_found(
         &self,
         namespace: u32,
         key: Option<&[u8]>,
-        row: LogLocation,
+        source: ScanSource,
         with_value: u8,
     ) -> Result<Option<Scanned>> {
         let Some(below) = self.below() else { return Ok(None) };
         let mut bytes = Vec::new();
-        let key = match key {
-            Some(key) => key.to_vec(),
-            None => change_at(below.log.read(row, &mut bytes)?)?.key().to_vec(),
+        let key = match (key, source) {
+            (Some(key), _) => key.to_vec(),
+            (None, ScanSource::Row(row)) => change_at(below.log.read(row, &mut bytes)?)?.key().to_vec(),
+            (None, ScanSource::Record(record)) => {
+                let header = stored_header(record).ok_or_else(no_record)?;
+                record[header.key_at as usize..header.value_at()].to_vec()
+            }
         };
         let hash = self.hasher.hash(namespace, &key);
         let mut peeked = Peeked::default();
@@ -51,7 +66,7 @@ impl Store {
             Lookup::Hit => {
                 let header = seen.header;
                 let value = (header.value_type == with_value).then_some(peeked.0.value);
-                return Ok(Some(Scanned { key, header, tags: peeked.0.tags, value, is_ram: true }));
+                return Ok(Some(Scanned { key, header, tags: peeked.0.tags, value, tier: None }));
             }
             Lookup::Dead => return Ok(None),
             Lookup::Closed => return Err(StoreError::new(Code::Closed, "the cache is closed")),
@@ -60,27 +75,39 @@ impl Store {
         // Not before: what has left RAM is in there since.
         let place = match below.tail.find(below.tail.key(namespace, &key)) {
             Some(newest) if newest.is_deleted => return Ok(None),
-            Some(newest) => newest.location,
-            None => row,
+            Some(newest) => ScanSource::Row(newest.location),
+            None => source,
         };
-        let change = change_at(below.log.read(place, &mut bytes)?)?;
-        let header = change.header;
-        let is_dead = header.is_tombstone()
-            || change.is_value_gone()
-            || header.namespace != namespace
-            || change.key() != key
-            || header.clock <= namespaces::epoch(&self.arena, namespace)
-            || header.is_expired(self.arena.expiry_now_ms());
-        if is_dead {
+        let (header, record, run, tier) = match place {
+            ScanSource::Row(place) => {
+                let change = change_at(below.log.read(place, &mut bytes)?)?;
+                if change.is_value_gone() {
+                    return Ok(None);
+                }
+                (change.header, change.record, change.run, Tier::Ssd)
+            }
+            ScanSource::Record(bytes) => {
+                let header = stored_header(bytes).ok_or_else(no_record)?;
+                let (record, run) = bytes.split_at(header.record_bytes());
+                (header, record, run, Tier::Hdd)
+            }
+        };
+        let is_same =
+            header.namespace == namespace && record[header.key_at as usize..header.value_at()] == key;
+        if !is_same || self.is_dead(&header) {
             return Ok(None);
         }
         let value = (header.value_type == with_value).then(|| match header.is_run() {
-            true => change.run.to_vec(),
-            false => change.record[header.value_at()..][..header.value_bytes as usize].to_vec(),
+            true => run.to_vec(),
+            false => record[header.value_at()..][..header.value_bytes as usize].to_vec(),
         });
-        let tags = change.record[header.tags_at()..][..header.tags_bytes as usize].to_vec();
-        Ok(Some(Scanned { key, header, tags, value, is_ram: false }))
+        let tags = record[header.tags_at()..][..header.tags_bytes as usize].to_vec();
+        Ok(Some(Scanned { key, header, tags, value, tier: Some(tier) }))
     }
+}
+
+fn no_record() -> StoreError {
+    StoreError::new(Code::Corrupt, "the HDD tier has bytes that are no record")
 }
 
 fn change_at(read: LogRead<'_>) -> Result<LoggedChange<'_>> {

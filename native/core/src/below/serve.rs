@@ -1,19 +1,30 @@
 //! Answering for the tiers below: from the log's own index where that knows the key, else from the row that the
-//! index of the tier gave.
+//! index of the tier gave, else from what the tier below that one has.
 
-use super::{Answer, Below, Miss, Purpose};
+use super::{Answer, Below, Miss, Purpose, Tier};
 use crate::error::{Code, StoreError};
 use crate::log::{LogLocation, LogRead};
 use crate::namespaces;
 use crate::record::Header;
 use crate::store::Store;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
+
+/// What the index below knows of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Row {
+    /// Nothing: a lower tier may know more.
+    None,
+    /// A delete: whatever a lower tier has is out of date.
+    Dead,
+    At(LogLocation),
+}
 
 /// A value that was read: its record, and the value behind it when that lay in runs.
 struct Found {
     record: Vec<u8>,
     record_bytes: usize,
     header: Header,
+    tier: Tier,
 }
 
 /// What reading a place in the log came to.
@@ -48,19 +59,65 @@ impl Store {
     }
 
     /// Answers questions by the rows the index has for them; `None` for a key it does not have.
-    pub fn serve_rows(&self, rows: Vec<(u64, Option<LogLocation>)>) {
+    pub fn serve_rows(&self, rows: Vec<(u64, Row)>) {
         let Some(below) = self.below() else { return };
         let mut answers = Vec::new();
+        let mut passed = Vec::new();
         for (id, row) in rows {
             let Some(miss) = below.misses.take_awaited(id) else { continue };
-            match self.answer_at(below, &miss, row) {
+            let place = match row {
+                Row::None if below.has_lower => {
+                    passed.push(miss);
+                    continue;
+                }
+                Row::None | Row::Dead => None,
+                Row::At(place) => Some(place),
+            };
+            match self.answer_at(below, &miss, place) {
                 Some(answer) => answers.push((id, answer)),
                 // A drain removes a file after the index has the new places: the same place again is damage.
-                None if miss.gone == row => answers.push((id, Answer::Failed(lost(row)))),
-                None => below.misses.ask_again(Miss { gone: row, ..miss }),
+                None if miss.gone == place => answers.push((id, Answer::Failed(lost(place)))),
+                None => below.misses.ask_again(Miss { gone: place, ..miss }),
             }
         }
         below.misses.answer(answers);
+        below.misses.pass_down(passed);
+    }
+
+    /// Answers a question by the record that the tier below the SSD tier has for its key, with the value behind it when
+    /// that lay in runs; `None` when it has none.
+    pub fn serve_record(&self, id: u64, record: Option<&[u8]>) {
+        let Some(below) = self.below() else { return };
+        let Some(miss) = below.misses.take_awaited(id) else { return };
+        let read = match record {
+            None => Read::Nothing,
+            Some(bytes) => self.judge_stored(&miss, bytes),
+        };
+        let answer = match read {
+            Read::Failed(error) => Answer::Failed(error),
+            Read::Nothing | Read::Moved => self.answer_absent(&miss),
+            Read::Found(found) => self.answer_found(below, &miss, found),
+        };
+        below.misses.answer(vec![(id, answer)]);
+    }
+
+    fn judge_stored(&self, miss: &Miss, bytes: &[u8]) -> Read {
+        let Some(header) = stored_header(bytes) else {
+            let message = "the HDD tier has bytes that are no record".to_owned();
+            return Read::Failed(StoreError::new(Code::Corrupt, message));
+        };
+        let record_bytes = header.record_bytes();
+        let key = &bytes[header.key_at as usize..header.value_at()];
+        if header.namespace != miss.namespace || key != miss.key || self.is_dead(&header) {
+            return Read::Nothing;
+        }
+        Read::Found(Found { record: bytes.to_vec(), record_bytes, header, tier: Tier::Hdd })
+    }
+
+    /// Whether what a lower tier has in a version of a namespace is cleared or expired.
+    pub fn is_dead_below(&self, namespace: u32, version: u64, expires_at: u64) -> bool {
+        let is_expired = expires_at != 0 && expires_at <= self.arena.expiry_now_ms();
+        is_expired || version <= namespaces::epoch(&self.arena, namespace)
     }
 
     /// `None` when the place is no more.
@@ -86,16 +143,12 @@ impl Store {
         };
         let header = change.header;
         let is_same = header.namespace == miss.namespace && change.key() == miss.key;
-        let is_dead = header.is_tombstone()
-            || change.is_value_gone()
-            || header.clock <= namespaces::epoch(&self.arena, header.namespace)
-            || header.is_expired(self.arena.expiry_now_ms());
-        if !is_same || is_dead {
+        if !is_same || change.is_value_gone() || self.is_dead(&header) {
             return Read::Nothing;
         }
         let record_bytes = change.record.len();
         let record = [change.record, change.run].concat();
-        Read::Found(Found { record, record_bytes, header })
+        Read::Found(Found { record, record_bytes, header, tier: Tier::Ssd })
     }
 
     fn answer_absent(&self, miss: &Miss) -> Answer {
@@ -113,7 +166,10 @@ impl Store {
     }
 
     fn answer_found(&self, below: &Below, miss: &Miss, found: Found) -> Answer {
-        let Found { record, record_bytes, .. } = &found;
+        let Found { record, record_bytes, tier, .. } = &found;
+        if *tier == Tier::Ssd && miss.purpose == Purpose::Read {
+            below.recency.touch(miss.hash);
+        }
         // A read extends a sliding expiry, which RAM alone can; also after another try.
         let is_sliding =
             found.header.idle_ms != 0 && found.header.value_bytes as usize <= self.value_bytes_max();
@@ -123,17 +179,17 @@ impl Store {
             Purpose::Look => false,
         };
         let promoted = match is_wanted {
-            true => self.promote(record, *record_bytes, miss.token),
+            true => self.promote(record, *record_bytes, miss.token, *tier == Tier::Hdd),
             false => Ok(false),
         };
         if promoted == Ok(true) {
-            below.counts.promoted.fetch_add(1, Ordering::Relaxed);
+            below.counts.of(*tier).promoted.fetch_add(1, Ordering::Relaxed);
         }
         match (miss.purpose, promoted) {
             (Purpose::Read, Ok(_)) if is_sliding => Answer::AskAgain,
             // The value is good all the same.
             (Purpose::Read | Purpose::Look, _) => {
-                Answer::Found { record: found.record, record_bytes: found.record_bytes }
+                Answer::Found { record: found.record, record_bytes: found.record_bytes, tier: found.tier }
             }
             (Purpose::Resolve, Ok(_)) => Answer::AskAgain,
             (Purpose::Resolve, Err(error)) => Answer::Failed(error),
@@ -141,36 +197,15 @@ impl Store {
     }
 }
 
+/// The header of a record as a lower tier keeps it, when all of it is there.
+pub(super) fn stored_header(bytes: &[u8]) -> Option<Header> {
+    let header = Header::of_bytes(bytes)?;
+    let run_bytes = if header.is_run() { header.value_bytes as usize } else { 0 };
+    (header.record_bytes() + run_bytes == bytes.len()).then_some(header)
+}
+
 fn lost(row: Option<LogLocation>) -> StoreError {
     let place =
         row.map_or_else(String::new, |row| format!(" file {:08x} at offset {}", row.file, row.offset));
     StoreError::new(Code::Corrupt, format!("the index leads to{place} of the log, and there is no such file"))
-}
-
-/// Remembers which cold keys were read lately, a few bits of each, in a table that forgets by overwriting.
-pub struct Touches {
-    marks: Vec<AtomicU64>,
-}
-
-/// Reads of a cold key this close together are a second touch.
-const WINDOW_MS: u64 = 60_000;
-
-impl Touches {
-    /// `slots`: a power of two.
-    pub fn new(slots: usize) -> Touches {
-        Touches { marks: (0..slots).map(|_| AtomicU64::new(0)).collect() }
-    }
-
-    /// Whether the key was touched within the window before; it has been now. A mark is 24 bits of the hash above 40
-    /// bits of milliseconds.
-    pub fn touch(&self, hash: u64, now_ms: u64) -> bool {
-        const TIME: u64 = (1 << 40) - 1;
-        let mark = &self.marks[hash as usize & (self.marks.len() - 1)];
-        let before = mark.swap(hash & !TIME | now_ms & TIME, Ordering::Relaxed);
-        before & !TIME == hash & !TIME && (now_ms & TIME).wrapping_sub(before & TIME) & TIME <= WINDOW_MS
-    }
-
-    pub fn heap_bytes(&self) -> usize {
-        self.marks.len() * size_of::<AtomicU64>()
-    }
 }

@@ -32,6 +32,8 @@ pub struct BelowOptions {
     pub sync_interval: Duration,
     pub file_bytes: u32,
     pub reserve_bytes: u64,
+    /// A tier lies below this one: what its index does not have is asked for there.
+    pub has_lower: bool,
 }
 
 impl BelowOptions {
@@ -43,16 +45,22 @@ impl BelowOptions {
             sync_interval: Duration::from_secs(1),
             file_bytes: FILE_BYTES,
             reserve_bytes: 2 * FILE_BYTES as u64,
+            has_lower: false,
         }
     }
 }
+
+/// A namespace and a key in it.
+pub type PinnedKey = (u32, Vec<u8>);
 
 /// What was there already.
 #[derive(Debug)]
 pub struct Started {
     pub recovery: Recovery,
+    /// Of the log: what lies in another tier must name the same.
+    pub store_id: u64,
     /// Namespaces and keys of pinned records that the log has and the index may not.
-    pub pinned: Vec<(u32, Vec<u8>)>,
+    pub pinned: Vec<PinnedKey>,
 }
 
 impl OwnedStore {
@@ -87,7 +95,7 @@ impl OwnedStore {
         for (namespace, epoch) in &options.epochs {
             store.raise_epoch(*namespace, *epoch);
         }
-        let started = below.recover(&store, options.from)?;
+        let (recovery, pinned) = below.recover(&store, options.from)?;
         // Versions are compared over restarts, so they keep their origin and go on growing.
         store.arena().superblock(superblock::ORIGIN).store(store_id, Ordering::Relaxed);
         if store.below.set(below).is_err() {
@@ -102,7 +110,7 @@ impl OwnedStore {
         *lock(&below.thread) = Some(thread);
         store.log_again()?;
         store.hold_drains(false);
-        Ok(started)
+        Ok(Started { recovery, store_id, pinned })
     }
 }
 

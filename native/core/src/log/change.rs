@@ -58,7 +58,8 @@ impl<'a> LoggedChange<'a> {
     pub fn pack_death(&self, buffer: &mut RecordBuffer, out: &mut Vec<u8>) {
         let (namespace, key) = (self.namespace, self.key());
         buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
-        buffer.stamp(self.clock);
+        // Above the value's version too, when a touch gave it the expiry it died of.
+        buffer.stamp(self.clock.max(self.header.expiry_clock));
         pack_copy(Change::Delete, buffer.bytes(), &[], out);
     }
 

@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// Tombstones (what they hide below has been overruled in the log by now), cleared and expired records.
-    fn is_dead(&self, header: &Header) -> bool {
+    pub(crate) fn is_dead(&self, header: &Header) -> bool {
         header.is_tombstone()
             || header.clock <= namespaces::epoch(&self.arena, header.namespace)
             || header.is_expired(self.arena.expiry_now_ms())

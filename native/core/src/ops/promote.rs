@@ -1,8 +1,10 @@
 //! The way up: what a read of a lower tier found becomes a record in RAM again, or the knowledge that there is
-//! nothing. Neither is a change: version and times stay, and the feed hears nothing of it.
+//! nothing. Neither is a change: version and times stay. The feed hears nothing of it, unless the record is to be logged
+//! once more because it comes from below the log.
 
 use super::write::Current;
 use crate::error::Result;
+use crate::feed::Change;
 use crate::index::Lack;
 use crate::layout::shard_of;
 use crate::record::{Header, Parts, RecordBuffer};
@@ -14,8 +16,15 @@ const NOTHING: u64 = 0;
 
 impl Store {
     /// Publishes a record found below, with its value behind it when that lay in runs. False when the key's stripe has
-    /// changed since `token` was taken: then what was found may be out of date.
-    pub fn promote(&self, record: &[u8], record_bytes: usize, token: u32) -> Result<bool> {
+    /// changed since `token` was taken: then what was found may be out of date. `is_logged_again`: it goes to the head of
+    /// the log as well, so that it is in the SSD tier when it leaves RAM.
+    pub fn promote(
+        &self,
+        record: &[u8],
+        record_bytes: usize,
+        token: u32,
+        is_logged_again: bool,
+    ) -> Result<bool> {
         let header = Header::of_bytes(&record[..record_bytes]).expect("the log gives whole records");
         let key = &record[header.key_at as usize..header.value_at()];
         let tags = &record[header.tags_at()..header.tags_at() + header.tags_bytes as usize];
@@ -45,7 +54,11 @@ impl Store {
             ..Parts::default()
         });
         buffer.stamp(header.clock);
-        let published = self.publish_unless_changed(header.namespace, key, hash, token, &buffer);
+        let again = is_logged_again.then_some(match header.expiry_clock == header.clock {
+            true => Change::Set,
+            false => Change::Touch,
+        });
+        let published = self.publish_unless_changed(header.namespace, key, hash, token, &buffer, again);
         if !matches!(published, Ok(true)) {
             self.runs.give(&self.arena, &self.segments, &extents);
         }
@@ -58,7 +71,7 @@ impl Store {
         let mut buffer = RecordBuffer::default();
         buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
         buffer.stamp(NOTHING);
-        self.publish_unless_changed(namespace, key, hash, token, &buffer)
+        self.publish_unless_changed(namespace, key, hash, token, &buffer, None)
     }
 
     fn publish_unless_changed(
@@ -68,7 +81,11 @@ impl Store {
         hash: u64,
         token: u32,
         buffer: &RecordBuffer,
+        again: Option<Change>,
     ) -> Result<bool> {
+        if again.is_some() {
+            self.await_log(1)?;
+        }
         loop {
             let lack: Lack = {
                 let _shard = lock(&self.shards[shard_of(hash)]);
@@ -78,7 +95,12 @@ impl Store {
                     return Ok(false);
                 }
                 match self.publish(hash, None, false, false, false, buffer) {
-                    Ok(_) => break,
+                    Ok(location) => {
+                        if let Some(change) = again {
+                            self.announce(change, &[location]);
+                        }
+                        break;
+                    }
                     Err(lack) => lack,
                 }
             };

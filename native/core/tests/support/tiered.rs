@@ -1,7 +1,7 @@
 //! A store with a log below it, whose index below is a map.
 
 use crate::support::Random;
-use ramcache_core::below::{Answer, BelowOptions, Moved, Purpose};
+use ramcache_core::below::{Answer, BelowOptions, Draining, Moved, Purpose, Row};
 use ramcache_core::error::Code;
 use ramcache_core::log::{LogLocation, Position};
 use ramcache_core::open::{open, OwnedStore, SHARED_MEMORY_DIR};
@@ -18,10 +18,16 @@ use std::time::Duration;
 /// Small, so that there are many.
 const FILE_BYTES: u32 = 256 << 10;
 
+/// A tier below the index: records and their versions, by namespace and key.
+pub type Lower = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
 /// The index below: rows by namespace and key, and how far into the log they go.
 #[derive(Default)]
 pub struct Index {
     pub rows: BTreeMap<Vec<u8>, (LogLocation, u64)>,
+    /// Deletes that the tier below has not heard of.
+    pub tombstones: BTreeMap<Vec<u8>, u64>,
+    pub lower: Option<Lower>,
     pub epochs: HashMap<u32, u64>,
     pub position: Position,
     /// What the next look finds, as if it came just before the row was moved.
@@ -51,6 +57,7 @@ impl Tiered {
             epochs,
             file_bytes: FILE_BYTES,
             reserve_bytes: 0,
+            has_lower: index.lock().expect("no panic").lower.is_some(),
             ..BelowOptions::new(&dir.join("ssd"))
         };
         let started = owned.start_below(&below).expect("the log opens");
@@ -115,7 +122,7 @@ impl Tiered {
             match self.ask(key, Purpose::Read) {
                 Answer::Absent => return None,
                 Answer::AskAgain => {}
-                Answer::Found { record, record_bytes } => {
+                Answer::Found { record, record_bytes, .. } => {
                     let header = Header::of_bytes(&record[..record_bytes]).expect("a record");
                     let value = match header.is_run() {
                         true => &record[record_bytes..],
@@ -180,10 +187,24 @@ impl Tiered {
         store.end_checkpoint(is_committed);
     }
 
-    /// Drains a file, up to one of its steps: 0 copied, 1 synced, 2 moved in the index, 3 removed.
+    /// Tells the tier below of deletes; false forgets none of them, as a crash in between would.
+    pub fn bury(&mut self, is_forgotten: bool) {
+        let mut index = self.index.lock().expect("no panic");
+        let Index { lower: Some(lower), tombstones, .. } = &mut *index else { return };
+        for (key, clock) in &*tombstones {
+            drop_below(lower, key, *clock);
+        }
+        if is_forgotten {
+            tombstones.clear();
+        }
+    }
+
+    /// Drains a file, up to one of its steps: 0 copied, 1 kept below and synced, 2 moved in the index, 3 removed.
     pub fn drain(&mut self, file: u32, steps: u32) {
+        self.bury(true);
         let store = self.owned.store();
         let is_oldest = store.log_state().expect("counted").files[0].number == file;
+        let demotes = is_oldest && self.index.lock().expect("no panic").lower.is_some();
         let mut moves = Vec::new();
         let mut from = Some(0);
         while let Some(offset) = from {
@@ -191,11 +212,32 @@ impl Tiered {
             from = part.next;
             let standing = self.standing(&part.entries, is_oldest);
             let places: Vec<LogLocation> = standing.iter().map(|(_, place)| *place).collect();
-            let moved = store.append_copies(&places, is_oldest).expect("the log takes copies");
+            let moved =
+                store.append_copies(&places, Draining { is_oldest, demotes }).expect("the log takes copies");
             moves.extend(standing.into_iter().zip(moved));
         }
         if steps == 0 {
             return;
+        }
+        for ((key, place), moved) in &moves {
+            let mut index = self.index.lock().expect("no panic");
+            if !index.rows.contains_key(key) {
+                continue;
+            }
+            let Some(lower) = &mut index.lower else { break };
+            match moved {
+                // Whatever is there is older.
+                Moved::Dead => drop(lower.remove(key)),
+                Moved::Cold => store
+                    .read_records(&[*place], |header, record, run| {
+                        let version = header.clock.max(header.expiry_clock);
+                        if lower.get(key).is_none_or(|old| old.1 < version) {
+                            lower.insert(key.clone(), ([record, run].concat(), version));
+                        }
+                    })
+                    .expect("there while it is drained"),
+                Moved::To(_) | Moved::Outdated => {}
+            }
         }
         store.sync_copies().expect("the log syncs");
         if steps == 1 {
@@ -206,7 +248,7 @@ impl Tiered {
             let Some(row) = index.rows.get_mut(&key).filter(|row| row.0 == old) else { continue };
             match moved {
                 Moved::To(place) => row.0 = place,
-                Moved::Dead => drop(index.rows.remove(&key)),
+                Moved::Dead | Moved::Cold => drop(index.rows.remove(&key)),
                 Moved::Outdated => {}
             }
         }
@@ -244,6 +286,12 @@ impl Tiered {
     }
 }
 
+fn drop_below(lower: &mut Lower, key: &[u8], clock: u64) {
+    if lower.get(key).is_some_and(|old| old.1 <= clock) {
+        lower.remove(key);
+    }
+}
+
 fn split_entry(entries: &[u8]) -> (&[u8], &[u8]) {
     entries.split_at(32 + u16::from_le_bytes([entries[0], entries[1]]) as usize)
 }
@@ -260,8 +308,16 @@ fn apply(index: &mut Index, mut bytes: &[u8], position: Position) {
         let (key, location) = (entry[32..].to_vec(), location_of(entry));
         let clock = u64::from_le_bytes(entry[16..24].try_into().expect("eight"));
         match entry[2] {
-            1 => drop(index.rows.insert(key, (location, clock))),
-            2 => drop(index.rows.remove(&key)),
+            1 => {
+                index.tombstones.remove(&key);
+                index.rows.insert(key, (location, clock));
+            }
+            2 => {
+                index.rows.remove(&key);
+                if index.lower.is_some() {
+                    index.tombstones.insert(key, clock);
+                }
+            }
             _ => drop(index.epochs.insert(0, clock)),
         }
     }
@@ -283,12 +339,24 @@ fn start_reader(owned: Arc<OwnedStore>, index: Arc<Mutex<Index>>) -> JoinHandle<
                 })
                 .collect();
             store.serve_rows(rows);
+            for miss in below.misses.take_passed(16) {
+                let key = [namespace_bytes(miss.namespace), miss.key].concat();
+                let index = index.lock().expect("no panic");
+                let found = index.lower.as_ref().expect("asked").get(&key).map(|found| found.0.clone());
+                drop(index);
+                store.serve_record(miss.id, found.as_deref());
+            }
         }
     })
 }
 
-fn find(index: &mut Index, key: &[u8]) -> Option<LogLocation> {
-    index.stale.take().or_else(|| index.rows.get(key).map(|row| row.0))
+fn find(index: &mut Index, key: &[u8]) -> Row {
+    let place = index.stale.take().or_else(|| index.rows.get(key).map(|row| row.0));
+    match place {
+        Some(place) => Row::At(place),
+        None if index.tombstones.contains_key(key) => Row::Dead,
+        None => Row::None,
+    }
 }
 
 fn namespace_bytes(namespace: u32) -> Vec<u8> {
