@@ -19,11 +19,11 @@ import type { Cache, ReadonlyCache } from './types.ts'
  */
 export async function open(options: OpenOptions): Promise<Cache> {
   const validated = validateOpen(options)
-  const { dir, ssdDir } = validated
+  const { dir, ssd, hdd, internal } = validated
   await tiersStopped(dir)
   const engine = openEngine(validated)
   try {
-    if (ssdDir !== undefined) await startTiers(engine, dir, ssdDir, validated.internal?.fileBytes)
+    if (ssd !== undefined) await startTiers(engine, { dir, ssd, hdd, fileBytes: internal?.fileBytes })
   } catch (error) {
     engine.close()
     throw error

@@ -176,7 +176,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       } while (from !== undefined)
       return
     }
-    if (tier === 'ssd') return
+    if (tier !== undefined && tier !== 'ram') return
     let cursor: Parameters<S['scan']>[0]
     do {
       signal?.throwIfAborted()

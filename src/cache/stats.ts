@@ -6,7 +6,7 @@ import type { DiskTierStats, NamespaceStats, Stats } from './types.ts'
 const noDisk: DiskTierStats = { entries: 0, bytes: 0, hits: 0, demotedIn: 0, promotedOut: 0 }
 
 export function statsOf(counters: EngineCounters, ownerPid: number, uptimeSeconds: number): Stats {
-  const { hits, misses } = counters
+  const { hits, misses, below } = counters
   return {
     version,
     uptimeSeconds,
@@ -25,11 +25,11 @@ export function statsOf(counters: EngineCounters, ownerPid: number, uptimeSecond
         bytes: counters.bytes,
         budgetBytes: counters.budgetBytes,
         overheadBytes: counters.overheadBytes,
-        hits: Math.max(0, hits - (counters.below?.hits ?? 0)),
+        hits: Math.max(0, hits - (below?.ssd.hits ?? 0) - (below?.hdd.hits ?? 0)),
         evictions: counters.evictions,
       },
-      ssd: { ...noDisk, ...counters.below },
-      hdd: { ...noDisk },
+      ssd: { ...noDisk, ...below?.ssd },
+      hdd: { ...noDisk, ...below?.hdd },
     },
     namespaces: namespacesOf(counters),
     durability: { dirtyBytes: 0, flushLagMs: 0, poisoned: false },

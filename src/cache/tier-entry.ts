@@ -5,7 +5,7 @@ import { decodeTags } from '../native/write-options.ts'
 import type { EntryInfo } from './types.ts'
 
 export function tierEntry(scanned: NativeScanned): EntryInfo {
-  const { version, createdAt, expiresAt, isRam, value } = scanned
+  const { version, createdAt, expiresAt, tier, value } = scanned
   const info = {
     key: textOf(scanned.key),
     size: scanned.size,
@@ -13,7 +13,7 @@ export function tierEntry(scanned: NativeScanned): EntryInfo {
     createdAt,
     expiresAt: expiresAt === 0 ? undefined : expiresAt,
     tags: decodeTags(bufferOf(scanned.tags)),
-    tier: isRam ? ('ram' as const) : ('ssd' as const),
+    tier,
   }
   if (value === undefined) return info
   return { ...info, size: decodeManifest(bufferOf(value)).totalBytes, isBlob: true }

@@ -90,10 +90,10 @@ export function validateScan(options: unknown, where: string): ScanOptions {
       throw configError(`${name} of ${where} must be a string, not ${show(text)}`)
     }
   }
-  if (tier !== undefined && tier !== 'ram' && tier !== 'ssd') {
-    const known = tier === 'hdd' || tier === 'remote'
+  if (tier !== undefined && tier !== 'ram' && tier !== 'ssd' && tier !== 'hdd') {
+    const known = tier === 'remote'
     throw configError(
-      `tier of ${where} must be 'ram' or 'ssd'${known ? ' in this version' : ''}, not ${show(tier)}`,
+      `tier of ${where} must be 'ram', 'ssd' or 'hdd'${known ? ' in this version' : ''}, not ${show(tier)}`,
     )
   }
   if (limit !== undefined && !(Number.isSafeInteger(limit) && (limit as number) >= 1)) {

@@ -30,12 +30,21 @@ export interface ValidatedNamespace {
   readonly durability?: Durability
 }
 
+/** @internal A tier on a disk; sizes in bytes. */
+export interface ValidatedTier {
+  readonly path: string
+  /** Default: depends on the file system. */
+  readonly floorBytes?: number
+  readonly budgetBytes?: number
+}
+
 /** @internal */
 export interface ValidatedOpen {
   readonly dir: string
   readonly memoryBytes: number
-  /** Directory of the SSD tier; without it everything stays in RAM. */
-  readonly ssdDir?: string
+  /** Without it everything stays in RAM. */
+  readonly ssd?: ValidatedTier
+  readonly hdd?: ValidatedTier
   readonly namespaces: Record<string, ValidatedNamespace>
   readonly internal?: InternalOptions
 }
@@ -70,12 +79,12 @@ export function validateOpen(options: unknown, reader: MachineReader = machine):
     throw configError(`listen must be false or a path, not ${show(listen)}`)
   }
   const storeDir = validateDir(dir, 'open()')
-  const ssdDir = validateTiers(tiers, storeDir)
+  const disks = validateTiers(tiers, storeDir)
   const validated = {
     dir: storeDir,
     memoryBytes: validateMemory(memory, reader),
-    ...(ssdDir === undefined ? {} : { ssdDir }),
-    namespaces: validateNamespaces(namespaces, ssdDir !== undefined),
+    ...disks,
+    namespaces: validateNamespaces(namespaces, disks.ssd !== undefined),
   }
   return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
 }
@@ -101,24 +110,45 @@ function checkPath(path: string, name: string): string {
   return path
 }
 
-/** The directory of the SSD tier, `undefined` when there is to be none. */
-function validateTiers(tiers: unknown, dir: string): string | undefined {
-  const ssdDefault = join(dir, 'ssd')
-  if (tiers === undefined) return ssdDefault
-  checkFields(tiers, 'tiers', ['ssd'], ['hdd', 'remote'])
-  const { ssd } = tiers
-  if (ssd === false) return undefined
-  if (ssd === undefined) return ssdDefault
-  if (typeof ssd !== 'object' || ssd === null) {
-    throw configError(`tiers.ssd must be false or an object, not ${show(ssd)}`)
+/** Less would hold a few files of the log only. */
+const ssdBudgetMin = 16 * 1024 * 1024
+
+function validateTiers(tiers: unknown, dir: string): { ssd?: ValidatedTier; hdd?: ValidatedTier } {
+  const ssdDefault = { path: join(dir, 'ssd') }
+  if (tiers === undefined) return { ssd: ssdDefault }
+  checkFields(tiers, 'tiers', ['ssd', 'hdd'], ['remote'])
+  const ssd = validateTier(tiers.ssd, 'tiers.ssd', ['path', 'floor', 'budget'], ssdDefault.path)
+  const hdd = validateTier(tiers.hdd, 'tiers.hdd', ['path', 'floor'])
+  if (tiers.ssd === false) {
+    if (hdd === undefined) return {}
+    throw configError('tiers.hdd needs the SSD tier, which holds its index, and tiers.ssd is false')
   }
-  checkFields(ssd, 'tiers.ssd', ['path'], ['floor'])
-  const { path } = ssd
-  if (path === undefined) return ssdDefault
+  return { ssd: ssd ?? ssdDefault, ...(hdd === undefined ? {} : { hdd }) }
+}
+
+function validateTier(
+  tier: unknown,
+  name: string,
+  fields: readonly string[],
+  pathDefault?: string,
+): ValidatedTier | undefined {
+  if (tier === undefined || tier === false) return undefined
+  if (typeof tier !== 'object' || tier === null) {
+    throw configError(`${name} must be false or an object, not ${show(tier)}`)
+  }
+  checkFields(tier, name, fields)
+  const { path = pathDefault, floor, budget } = tier as { path?: unknown; floor?: unknown; budget?: unknown }
   if (typeof path !== 'string' || path === '') {
-    throw configError(`path of tiers.ssd must be a non-empty string, not ${show(path)}`)
+    throw configError(`path of ${name} must be a non-empty string, not ${show(path)}`)
   }
-  return checkPath(path, 'path of tiers.ssd')
+  const most = Number.MAX_SAFE_INTEGER
+  return {
+    path: checkPath(path, `path of ${name}`),
+    ...(floor === undefined ? {} : { floorBytes: parseSize(floor, `floor of ${name}`, 0, most) }),
+    ...(budget === undefined
+      ? {}
+      : { budgetBytes: parseSize(budget, `budget of ${name}`, ssdBudgetMin, most) }),
+  }
 }
 
 function validateMemory(memory: unknown, reader: MachineReader): number {

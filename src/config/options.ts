@@ -13,13 +13,36 @@ export interface OpenOptions {
   memory?: Size | 'auto'
   /**
    * Where entries go that leave RAM, and what survives a stop. `ssd`: a directory on a fast disk, by default `ssd` in
-   * `dir`; `false` keeps everything in RAM, and then the coldest entries are gone when the budget is used up.
+   * `dir`; `false` keeps everything in RAM, and then the coldest entries are gone when the budget is used up. `hdd`: a
+   * directory on a large disk, for what nobody has read for long when the SSD tier has no more room; default `false`.
    */
-  tiers?: { ssd?: { path?: string } | false }
+  tiers?: { ssd?: SsdOptions | false; hdd?: HddOptions | false }
   /** Settings by namespace name; `default` is the namespace of the cache that `open` returns. */
   namespaces?: Record<string, NamespaceOptions>
   /** `false`: no other process can join. The only value this version supports, and its default. */
   listen?: false
+}
+
+export interface SsdOptions {
+  /** Directory; created when missing. Default: `ssd` in the directory of the store. */
+  path?: string
+  /**
+   * Space of the file system that stays free: bytes or `'10gb'`. With an HDD tier, the coldest entries go there before the
+   * SSD tier takes more. Default: a twentieth of the file system, at most 4 GiB.
+   */
+  floor?: Size
+  /**
+   * Bytes that log and index may take, at least 16 MiB. Beyond, with an HDD tier, the coldest entries go there. Default: no
+   * limit but `floor`.
+   */
+  budget?: Size
+}
+
+export interface HddOptions {
+  /** Directory; created when missing. Once a store has an HDD tier it is only opened with it. Required. */
+  path: string
+  /** Space of the file system that stays free: below it no more entries come down. Default as for the SSD tier. */
+  floor?: Size
 }
 
 /** What a write survives once it is acknowledged; see `WriteOptions`. */
@@ -91,7 +114,7 @@ export interface ScanOptions extends CallOptions {
   /** Only keys that match this glob: `*`, `?`, `[a-z]`, `[^a-z]`, and `\` before a character to take it as it is. */
   match?: string
   /** Only entries of this tier. */
-  tier?: 'ram' | 'ssd'
+  tier?: 'ram' | 'ssd' | 'hdd'
   /** End after this many entries. Default: no end. */
   limit?: number
 }

@@ -54,8 +54,8 @@ export interface NativeSpace {
   incr(key: string | Uint8Array, by: number): number | undefined
   clear(): void
   ask(key: string | Uint8Array, asker: number, purpose: number): number
-  /** Takes back the miss that a read counted: it was found in a lower tier (1), or is going to be read again. */
-  settle(isFound: 0 | 1): void
+  /** Takes back the miss that a read counted: it was found in the SSD tier (1) or the HDD tier (2), or is going to be read again. */
+  settle(tier: 0 | 1 | 2): void
   close(): void
   hits(): number
   misses(): number
@@ -71,11 +71,14 @@ export interface NativeBelowOptions {
   syncIntervalMs: number
   fileBytes: number
   reserveBytes: number
+  hasLower: boolean
 }
 
 export interface NativeRecovery {
   changes: number
   bytes: number
+  /** Of the log, 16 hexadecimal digits. */
+  storeId: string
   pinned: { namespace: number; key: string }[]
   damage: string[]
 }
@@ -104,6 +107,8 @@ export interface NativeAnswer {
   kind: number
   value?: Buffer
   valueType: number
+  /** Of what was found. */
+  tier: 'ssd' | 'hdd'
   version: string
   createdAt: number
   expiresAt: number
@@ -121,7 +126,7 @@ export interface NativeScanned {
   expiresAt: number
   size: number
   tags: Uint8Array
-  isRam: boolean
+  tier: 'ram' | 'ssd' | 'hdd'
   /** The value, when it is of the type that was asked for. */
   value?: Uint8Array
 }
@@ -142,7 +147,24 @@ export interface NativeModule {
   unregisterAsker(handle: NativeHandle, asker: number): void
   collectAnswers(handle: NativeHandle, asker: number): NativeAnswer[]
   answerMisses(handle: NativeHandle, rows: Uint8Array): void
-  failMisses(handle: NativeHandle, ids: number[], message: string): void
+  failMisses(handle: NativeHandle, ids: number[], message: string, isDamage: boolean): void
+  listenBelow(handle: NativeHandle, bell: () => void): void
+  takePassed(handle: NativeHandle, most: number): Buffer
+  answerPassed(handle: NativeHandle, id: number, record: Buffer | null): void
+  addStoredToFilter(handle: NativeHandle, record: Uint8Array): void
+  describeRecord(
+    handle: NativeHandle,
+    key: Uint8Array,
+    record: Uint8Array,
+    withValue: number,
+  ): NativeScanned | null
+  readRecords(
+    handle: NativeHandle,
+    file: number,
+    places: Uint8Array,
+  ): { record: Buffer; version: bigint; expiresAt: number }[]
+  reportTier(handle: NativeHandle, tier: 1 | 2, entries: number, bytes: number, demoted: number): void
+  isDeadBelow(handle: NativeHandle, namespace: number, version: bigint, expiresAt: number): boolean
   joinStore(dir: string): NativeHandle
   startBelow(handle: NativeHandle, options: NativeBelowOptions): NativeRecovery
   stopBelow(handle: NativeHandle): void
@@ -166,7 +188,13 @@ export interface NativeModule {
     offset: number,
     bytesMax: number,
   ): { entries: Buffer; next: number }
-  appendCopies(handle: NativeHandle, file: number, places: Uint8Array, isOldest: boolean): Buffer
+  appendCopies(
+    handle: NativeHandle,
+    file: number,
+    places: Uint8Array,
+    isOldest: boolean,
+    demotes: boolean,
+  ): Buffer
   syncCopies(handle: NativeHandle): void
   removeLogFile(handle: NativeHandle, file: number): boolean
   giveUpReserve(handle: NativeHandle): boolean

@@ -141,6 +141,14 @@ export type Start =
   /** There was an arena, and it could not be taken over. */
   | { readonly kind: 'refused'; readonly why: string }
 
+export interface TierCounters {
+  readonly entries: number
+  readonly bytes: number
+  readonly hits: number
+  readonly demotedIn: number
+  readonly promotedOut: number
+}
+
 export interface EngineCounters {
   readonly entries: number
   /** Bytes of live keys and encoded values. */
@@ -161,7 +169,7 @@ export interface EngineCounters {
   /** What the owner began with; null in an attached process. */
   readonly start: Start | null
   /** Null without tiers below RAM, and in an attached process. */
-  readonly below: { readonly hits: number; readonly demotedIn: number; readonly promotedOut: number } | null
+  readonly below: { readonly ssd: TierCounters; readonly hdd: TierCounters } | null
   readonly latencyGet: LatencyCounters
   readonly latencySet: LatencyCounters
   readonly namespaces: Readonly<Record<string, NamespaceCounters>>

@@ -33,7 +33,7 @@ export interface EngineOptions {
   readonly dir: string
   readonly memoryBytes: number
   /** Tiers below RAM will be started: until then nothing leaves RAM. */
-  readonly ssdDir?: string
+  readonly ssd?: { readonly path: string }
   readonly namespaces: Readonly<Record<string, { readonly ttlMs?: number }>>
   readonly internal?: InternalOptions
 }
@@ -232,7 +232,7 @@ export function openEngine(options: EngineOptions): NativeEngine {
       memoryBytes: options.memoryBytes,
       countsPayload: internal.counting === 'payload',
       background: internal.background ?? true,
-      hasTiers: options.ssdDir !== undefined,
+      hasTiers: options.ssd !== undefined,
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })

@@ -26,6 +26,9 @@ const GROUP_RETRIES_MAX = 64
 /** Cold reads that one caller has under way: far fewer than may wait in all. */
 const ASKED_AT_ONCE = 1024
 
+/** As `settle` knows them. */
+const tierNumbers = { ssd: 1, hdd: 2 } as const
+
 /** The read side. An attached process may ask for a namespace before the owner has made it: then all is a miss. */
 export class NativeReadSpace implements ReadSpace {
   protected readonly codec: Codec
@@ -118,7 +121,7 @@ export class NativeReadSpace implements ReadSpace {
       const isDecided = answer !== undefined && answer.kind !== Answer.askAgain
       const isFound = isDecided && answer.kind === Answer.found
       // What was asked of RAM before counted as a miss.
-      if (isFound || !isDecided) this.native().settle(isFound ? 1 : 0)
+      if (isFound || !isDecided) this.native().settle(isFound ? tierNumbers[answer.tier] : 0)
       if (isDecided) return found(answer, own)
       const value = again(own)
       if (value !== undefined || !this.isCold) return value
@@ -127,9 +130,9 @@ export class NativeReadSpace implements ReadSpace {
 
   #entryOfAnswer(key: Key, answer: NativeAnswer): Entry | undefined {
     if (answer.kind !== Answer.found) return undefined
-    const { value, valueType, version, createdAt, expiresAt, size, tags } = answer
+    const { value, valueType, tier, version, createdAt, expiresAt, size, tags } = answer
     const info = entryInfo([textOf(key), version, createdAt, expiresAt, size, tags as Buffer])
-    return { value: this.#valueOf(valueType, value as Buffer), ...info, tier: 'ssd' }
+    return { value: this.#valueOf(valueType, value as Buffer), ...info, tier }
   }
 
   protected ask(key: Key, purpose: number): Promise<NativeAnswer> | undefined {

@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import type { LogIndex, ScanRow } from '../tiers/log-index.ts'
+import type { HddLink } from './hdd-link.ts'
 
 /** Rows read from the index between two looks at whether to stop. */
 const pageRows = 5000
@@ -26,13 +27,18 @@ export async function eachPage(
 export async function rebuildFilter(
   handle: NativeHandle,
   index: LogIndex,
+  hdd: HddLink | undefined,
   isStopping: () => boolean,
 ): Promise<void> {
-  const rebuild = binding().beginFilter(handle, index.count().entries)
+  const below = hdd === undefined ? 0 : await hdd.count()
+  const rebuild = binding().beginFilter(handle, index.count().entries + below)
   if (rebuild === 0) return
   let isComplete = false
   try {
-    isComplete = await eachPage(index, isStopping, (rows) => addToFilter(handle, rows))
+    const isWhole = await eachPage(index, isStopping, (rows) => addToFilter(handle, rows))
+    // The lower tier last: what moves down meanwhile is met there, if not before.
+    if (isWhole) await hdd?.addKeysToFilter()
+    isComplete = isWhole && !isStopping()
   } finally {
     binding().endFilter(handle, rebuild, isComplete)
   }

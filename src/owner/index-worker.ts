@@ -12,16 +12,21 @@ import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
 import { kindClear } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
 import { LogIndex } from '../tiers/log-index.ts'
+import { HddLink } from './hdd-link.ts'
+import { checkHddMarks } from './hdd-mark.ts'
 import { rebuildFilter } from './index-filter.ts'
 import { LogDrain } from './log-drain.ts'
-import { LiveBytes } from './log-live.ts'
+import { LiveBytes, reportIndex } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
 import { servePages } from './scan-pages.ts'
+import { startThread } from './threads.ts'
 
 /** How often the log is asked whether a checkpoint is due, or a drain. */
 const pollMs = 200
-/** And how long after one that failed. */
+/** And how long after something that failed. */
 const retryMs = 2000
+/** How often what is dead in the HDD tier is looked for: nothing else meets it there. */
+const hddSweepMs = 3_600_000
 
 /** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
 const flagPinned = 4
@@ -29,18 +34,29 @@ const flagPinned = 4
 const data = workerData as TierThreadData
 const port = parentPort as NonNullable<typeof parentPort>
 
+/** What the parts of this thread share. */
+interface Keeper {
+  readonly handle: NativeHandle
+  readonly index: LogIndex
+  readonly live: LiveBytes
+  readonly hdd: HddLink | undefined
+  isStopping(): boolean
+}
+
 async function openIndex(warnings: string[]): Promise<LogIndex> {
   const dir = join(data.ssdDir, 'index')
   mkdirSync(dir, { recursive: true })
+  // The tier below may have an older version of what is deleted.
+  const options = { keepTombstones: data.hddDir !== undefined }
   try {
-    return await LogIndex.open(dir)
+    return await LogIndex.open(dir, options)
   } catch (error) {
     if (!(error instanceof RamcacheError) || error.code !== 'ERR_RAMCACHE_CORRUPT') throw error
     // Everything in it came out of the log.
     warnings.push(`${error.message}; the index is made again from the log`)
     rmSync(dir, { recursive: true })
     mkdirSync(dir)
-    return LogIndex.open(dir)
+    return LogIndex.open(dir, options)
   }
 }
 
@@ -54,7 +70,14 @@ function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Pinne
     syncIntervalMs: data.syncIntervalMs,
     fileBytes: data.fileBytes,
     reserveBytes: data.reserveBytes,
+    hasLower: data.hddDir !== undefined,
   })
+  try {
+    checkHddMarks(data.ssdDir, data.hddDir, recovery.storeId)
+  } catch (error) {
+    binding().stopBelow(handle)
+    throw error
+  }
   warnings.push(...recovery.damage)
   return data.pinnedNamespaces.flatMap((namespace) => {
     const id = binding().namespaceId(handle, namespace)
@@ -79,13 +102,8 @@ function pinnedKeys(index: LogIndex, namespace: number): string[] {
 }
 
 /** One checkpoint, when it is time. The entries stay in the log's own index until the commit is on disk. */
-async function checkpoint(
-  handle: NativeHandle,
-  index: LogIndex,
-  live: LiveBytes,
-  isForced: boolean,
-  isStopping: () => boolean,
-): Promise<void> {
+async function checkpoint(keeper: Keeper, isForced: boolean): Promise<void> {
+  const { handle, index, live } = keeper
   const found = binding().beginCheckpoint(handle, isForced)
   if (found === null) return
   let isCommitted = false
@@ -95,7 +113,8 @@ async function checkpoint(
   } finally {
     binding().endCheckpoint(handle, isCommitted)
   }
-  for (const namespace of clearedIn(found.entries)) await sweep(index, namespace, live, isStopping)
+  for (const namespace of clearedIn(found.entries)) await sweep(keeper, namespace)
+  reportIndex(handle, index)
 }
 
 /** Namespaces that were cleared: clears come first. One that a drain has copied was seen before. */
@@ -109,12 +128,7 @@ function clearedIn(entries: Buffer): number[] {
 }
 
 /** Removes the rows that a clear has made dead; cut short by the end of the thread, they stay and only take room. */
-async function sweep(
-  index: LogIndex,
-  namespace: number,
-  live: LiveBytes,
-  isStopping: () => boolean,
-): Promise<void> {
+async function sweep({ index, live, isStopping }: Keeper, namespace: number): Promise<void> {
   for (let from: Buffer | undefined; !isStopping(); await turn()) {
     const { outcome, next } = await index.sweep(namespace, from)
     live.apply(outcome)
@@ -127,18 +141,26 @@ async function run(): Promise<void> {
   const warnings: string[] = []
   const handle = binding().joinStore(data.dir)
   const index = await openIndex(warnings)
-  const pinned = start(handle, index, warnings)
+  let pinned: PinnedKey[]
+  try {
+    pinned = start(handle, index, warnings)
+  } catch (error) {
+    await index.close()
+    binding().closeStore(handle, false)
+    throw error
+  }
   let isStopping = false
-  const isEnding = () => isStopping
-  const live = new LiveBytes()
+  const hdd = data.hddDir === undefined ? undefined : new HddLink(startThread('hdd-worker', data))
+  const keeper: Keeper = { handle, index, live: new LiveBytes(), hdd, isStopping: () => isStopping }
   // One at a time: the log sets aside only one stretch.
   let checkpoints = Promise.resolve()
   const enqueueCheckpoint = (isForced: boolean) => {
-    const done = checkpoints.then(() => checkpoint(handle, index, live, isForced, isEnding))
+    const done = checkpoints.then(() => checkpoint(keeper, isForced))
     checkpoints = done.catch(() => {})
     return done
   }
-  const scans = servePages(handle, index, data.dir, () => enqueueCheckpoint(true))
+  const scans = servePages(handle, index, hdd, data.dir, () => enqueueCheckpoint(true))
+  reportIndex(handle, index)
   const started: FromKeeper = { kind: 'started', pinned, warnings }
   port.postMessage(started)
   const stopped = new Promise<void>((resolve) => {
@@ -148,31 +170,53 @@ async function run(): Promise<void> {
     })
   })
   const rest = (ms: number) => Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, ms))])
-  // What is left in the log at the end is found there at the next start.
+  /** Does something again and again until the end; `work` resolves to how long to rest before the next time. */
+  const keep = async (work: () => Promise<number>): Promise<void> => {
+    while (!isStopping) {
+      // What fails is tried again: a full disk, or an index that takes no more. The log has what the index lacks.
+      await rest(await work().catch(() => retryMs))
+    }
+  }
   const pause = async (ms: number): Promise<boolean> => {
     await turn()
     if (ms > 0) await rest(ms)
-    if (!isStopping) await enqueueCheckpoint(false)
     return !isStopping
   }
-  await live.count(index, isEnding)
-  const drain = new LogDrain({ handle, index, live, fileBytes: data.fileBytes, pause })
-  let crowdedAt = -1
-  while (!isStopping) {
-    try {
-      if (crowdedAt < 0 || (binding().isFilterCrowded(handle) && index.count().entries > crowdedAt * 1.5)) {
-        // Not again for every look, when there is no room for a larger one.
-        crowdedAt = index.count().entries
-        await rebuildFilter(handle, index, isEnding)
+  const drain = new LogDrain({ ...keeper, ...data, pause })
+  let filteredAt = -1
+  let hddSweptAt = Date.now()
+  const kept = Promise.all([
+    keep(async () => {
+      await enqueueCheckpoint(false)
+      return pollMs
+    }),
+    keep(async () => {
+      const { entries } = index.count()
+      const isDue = filteredAt < 0 || (binding().isFilterCrowded(handle) && entries > filteredAt * 1.5)
+      // Not again for every look, when there is no room for a larger one.
+      if (isDue) await rebuildFilter(handle, index, hdd, keeper.isStopping)
+      if (isDue) filteredAt = entries
+      return pollMs
+    }),
+    keeper.live.count(index, keeper.isStopping).then(() => {
+      // One file after the other while there are some.
+      return keep(async () => ((await drain.step()) ? 0 : pollMs))
+    }),
+    keep(async () => {
+      if (hdd !== undefined && Date.now() - hddSweptAt >= hddSweepMs) {
+        hddSweptAt = Date.now()
+        await hdd.sweep()
       }
-      // One file after the other while there are some; a look at everything else in between.
-      if (!(await drain.step())) await pause(pollMs)
-    } catch {
-      // A full disk, or an index that takes no more: the log has what the index lacks, now and at the next start.
-      await rest(retryMs)
-    }
-  }
+      return pollMs
+    }),
+  ])
+  await stopped
   scans.close()
+  // A sweep of the HDD tier ends with it.
+  const hddClosed = hdd
+    ?.close()
+    .catch((error: Error) => process.emitWarning(error.message, 'RamcacheWarning'))
+  await kept
   await checkpoints
   let failure: unknown
   try {
@@ -180,6 +224,7 @@ async function run(): Promise<void> {
   } catch (error) {
     failure = error
   }
+  await hddClosed
   await index.close()
   binding().closeStore(handle, false)
   if (failure !== undefined) throw failure

@@ -17,6 +17,8 @@ export interface LogSituation {
   readonly isQuiet: boolean
   /** The file system has less left than is safe. */
   readonly isShort: boolean
+  /** The SSD tier is full, and what is cold has somewhere to go. */
+  readonly demotes?: boolean
 }
 
 /** While the log is written to: at most 2.4 bytes are copied for each that comes free. */
@@ -28,9 +30,10 @@ const liveShareShort = 0.95
 /** Of the log, for deletes: beyond it the oldest file goes, whatever is in it, because only that ends deletes. */
 const deleteShare = 1 / 16
 
-export function chooseFile({ files, oldest, isQuiet, isShort }: LogSituation): LogFile | undefined {
+export function chooseFile({ files, oldest, isQuiet, isShort, demotes }: LogSituation): LogFile | undefined {
   const [first] = files
   if (first === undefined) return undefined
+  if (demotes === true && first.number === oldest) return first
   const total = sumOf(files, (file) => file.bytes)
   const deletes = sumOf(files, (file) => file.deleteBytes)
   if (first.number === oldest && deletes > total * deleteShare) return first

@@ -1,16 +1,19 @@
 /**
  * Gives space of the log back: what still stands in a file is appended again at the head, as copies; the log is synced,
- * then the index, and then the file goes. Killed between any two steps, the file is still there or not needed.
- * `docs/decisions/0012-log-drain.md`.
+ * then the index, and then the file goes. With an HDD tier and the SSD tier full, what nobody has read goes there
+ * instead, synced before its row goes. Killed between any two steps, the file is still there or not needed.
+ * `docs/decisions/0012-log-drain.md`, `0018-hdd-tier.md`.
  *
  * Runs in the thread that keeps the index, in slices: no commit comes between the look at the index and the copies.
  */
+import { statfsSync, statSync } from 'node:fs'
 import { binding, type NativeHandle, type NativeLogState } from '../native/binding.ts'
 import { changeHeadBytes, type Move, packMoves } from '../tiers/index-batch.ts'
-import { kindClear, kindDelete } from '../tiers/index-row.ts'
+import { kindClear, kindDelete, storedKey } from '../tiers/index-row.ts'
 import type { LogIndex } from '../tiers/log-index.ts'
+import type { HddLink } from './hdd-link.ts'
 import { chooseFile, type LogFile } from './log-choice.ts'
-import type { LiveBytes } from './log-live.ts'
+import { type LiveBytes, reportIndex } from './log-live.ts'
 
 /** Bytes of a file that are looked at at once: a few milliseconds, in which nothing else of the thread runs. */
 const sliceBytes = 512 * 1024
@@ -28,11 +31,26 @@ const floorFiles = 8
 /** After a failure nothing is tried for this long: a repeated one would fill the disk with copies. */
 const retryMs = 60_000
 
+/** Tombstones that the HDD tier is told of at a time. */
+const tombstonesAtOnce = 4096
+/** Bytes of records that go to the HDD tier at a time. */
+const demotedBytes = 4 * 1024 * 1024
+/** What is left free of a file system, unless the options say otherwise: a twentieth of it, at most this. */
+const floorMost = 4 * 1024 ** 3
+const floorShare = 20
+
 export interface DrainThread {
   readonly handle: NativeHandle
   readonly index: LogIndex
   readonly live: LiveBytes
+  readonly hdd: HddLink | undefined
   readonly fileBytes: number
+  readonly ssdDir: string
+  readonly ssdFloorBytes: number | undefined
+  readonly ssdBudgetBytes: number | undefined
+  readonly hddDir: string | undefined
+  readonly hddFloorBytes: number | undefined
+  isStopping(): boolean
   /** Lets other work of the thread run, after `ms` if given. False when it is to stop. */
   pause(ms: number): Promise<boolean>
 }
@@ -44,6 +62,31 @@ interface Standing {
   readonly bytes: number
   readonly kind: number
 }
+
+/** A record that goes to the HDD tier, and where it is. */
+interface Cold {
+  readonly key: Buffer
+  readonly offset: number
+  readonly bytes: number
+}
+
+interface Found {
+  /** Rows that lead elsewhere from now on, or go. */
+  readonly moves: Move[]
+  readonly cold: Cold[]
+}
+
+interface Draining {
+  /** No file lies before it. */
+  readonly isOldest: boolean
+  /** What nobody has read goes to the HDD tier. */
+  readonly demotes: boolean
+}
+
+/** Why a change was not copied; see `native/node/src/drain.rs`. */
+const Kept = { outdated: 1, cold: 2 } as const
+/** Above any version. */
+const versionMost = 2n ** 64n - 1n
 
 export class LogDrain {
   readonly #thread: DrainThread
@@ -62,12 +105,17 @@ export class LogDrain {
     if (Date.now() < this.#retryAt) return false
     let file: LogFile | undefined
     try {
+      // Not beside a drain: what that saves below would come after the delete it does not know of yet.
+      await this.#bury()
       const state = binding().logState(this.#thread.handle)
       const oldest = state.files[0]
-      file = chooseFile({ files: this.#filesOf(state), oldest, ...this.#pressureOf(state) })
+      const demotes = this.#isFull(state) && this.#hasRoomBelow()
+      file = chooseFile({ files: this.#filesOf(state), oldest, ...this.#pressureOf(state), demotes })
       if (file === undefined) return false
-      return await this.#drain(file.number, file.number === oldest)
+      const isOldest = file.number === oldest
+      return await this.#drain(file.number, { isOldest, demotes: demotes && isOldest })
     } catch (error) {
+      if (this.#thread.isStopping()) return false
       const { code, message } = error as { code?: string; message: string }
       if (code === 'ERR_RAMCACHE_CORRUPT' && file !== undefined) this.#damaged.add(file.number)
       else this.#retryAt = Date.now() + retryMs
@@ -76,6 +124,35 @@ export class LogDrain {
       })
       return false
     }
+  }
+
+  /** The HDD tier hears of deletes; only then do their tombstones go. */
+  async #bury(): Promise<void> {
+    const { index, hdd } = this.#thread
+    if (hdd === undefined) return
+    for (;;) {
+      const tombstones = index.tombstones(tombstonesAtOnce)
+      const last = tombstones.at(-1)
+      if (last === undefined) return
+      await hdd.drop(tombstones.map(({ key, row }) => ({ key, version: row.clock })))
+      this.#thread.live.apply(await index.removeTombstones(last.row.clock))
+    }
+  }
+
+  /** Whether the SSD tier has what it may have. */
+  #isFull({ files, freeBytes }: NativeLogState): boolean {
+    const { hdd, index, ssdDir, ssdFloorBytes, ssdBudgetBytes = Number.POSITIVE_INFINITY } = this.#thread
+    if (hdd === undefined) return false
+    let bytes = statSync(index.path).size
+    for (let at = 1; at < files.length; at += 2) bytes += files[at] as number
+    return bytes > ssdBudgetBytes || freeBytes < (ssdFloorBytes ?? floorOf(ssdDir))
+  }
+
+  #hasRoomBelow(): boolean {
+    const { hddDir, hddFloorBytes } = this.#thread
+    if (hddDir === undefined) return false
+    const { bavail, bsize } = statfsSync(hddDir)
+    return bavail * bsize >= (hddFloorBytes ?? floorOf(hddDir))
   }
 
   #filesOf({ files }: NativeLogState): LogFile[] {
@@ -99,23 +176,23 @@ export class LogDrain {
     return { isQuiet, isShort: freeBytes < floorFiles * this.#thread.fileBytes }
   }
 
-  async #drain(file: number, isOldest: boolean): Promise<boolean> {
+  async #drain(file: number, how: Draining): Promise<boolean> {
     const { handle, live, pause } = this.#thread
-    let moves: Move[] = []
+    let found: Found = { moves: [], cold: [] }
     for (let offset = 0; ; ) {
       const part = binding().readLogFile(handle, file, offset, sliceBytes)
-      this.#copy(file, this.#standing(part.entries, file, isOldest), isOldest, moves)
+      this.#copy(file, this.#standing(part.entries, file, how.isOldest), how, found)
       if (part.next === 0) break
-      if (moves.length >= movesMost) {
-        await this.#move(moves)
-        moves = []
+      if (found.moves.length >= movesMost) {
+        if (!(await this.#move(file, found))) return false
+        found = { moves: [], cold: [] }
       }
       const read = part.next - offset
       offset = part.next
       // Copies that no row leads to are nothing: the next drain makes them again.
       if (!(await pause(this.#waitFor(read)))) return false
     }
-    await this.#move(moves)
+    if (!(await this.#move(file, found))) return false
     binding().removeLogFile(handle, file)
     live.forget(file)
     return true
@@ -152,41 +229,73 @@ export class LogDrain {
     return [...changes.filter(({ kind }) => kind === kindClear), ...standing]
   }
 
-  #copy(file: number, standing: readonly Standing[], isOldest: boolean, moves: Move[]): void {
+  #copy(file: number, standing: readonly Standing[], how: Draining, found: Found): void {
     if (standing.length === 0) return
     const places = Buffer.alloc(standing.length * 8)
     for (const [number, { offset, bytes }] of standing.entries()) {
       places.writeUInt32LE(offset, number * 8)
       places.writeUInt32LE(bytes, number * 8 + 4)
     }
-    const moved = this.#append(file, places, isOldest)
+    const moved = this.#append(file, places, how)
     for (const [number, { key, kind, offset: oldOffset, bytes }] of standing.entries()) {
       const newFile = moved.readUInt32LE(number * 8)
       const offset = moved.readUInt32LE(number * 8 + 4)
-      const isOutdated = newFile === 0 && offset !== 0
-      if (isOutdated || kind === kindClear) continue
+      if (kind === kindClear || (newFile === 0 && offset === Kept.outdated)) continue
       if (kind === kindDelete) {
         if (newFile !== 0) this.#thread.live.addDelete(newFile, bytes)
-      } else moves.push({ key: Buffer.from(key), oldFile: file, oldOffset, file: newFile, offset })
+        continue
+      }
+      const own = Buffer.from(key)
+      found.moves.push({ key: own, oldFile: file, oldOffset, file: newFile, offset: newFile && offset })
+      if (newFile === 0 && offset === Kept.cold) found.cold.push({ key: own, offset: oldOffset, bytes })
     }
   }
 
-  #append(file: number, places: Buffer, isOldest: boolean): Buffer {
+  #append(file: number, places: Buffer, { isOldest, demotes }: Draining): Buffer {
     const { handle } = this.#thread
     try {
-      return binding().appendCopies(handle, file, places, isOldest)
+      return binding().appendCopies(handle, file, places, isOldest, demotes)
     } catch (error) {
       // What the reserve is for; it is made again when the file is gone.
       const isFull = (error as { code?: string }).code === 'ERR_RAMCACHE_FULL'
       if (!isFull || !binding().giveUpReserve(handle)) throw error
-      return binding().appendCopies(handle, file, places, isOldest)
+      return binding().appendCopies(handle, file, places, isOldest, demotes)
     }
   }
 
-  /** The log is synced first, even without moves: a newer change that made a record superfluous must be durable too. */
-  async #move(moves: readonly Move[]): Promise<void> {
-    const { handle, index, live } = this.#thread
+  /**
+   * The lower tier first, then the log, even without moves, for a newer change that made a record superfluous must be
+   * durable too; then the index. False when the thread is to stop: then nothing has moved.
+   */
+  async #move(file: number, { moves, cold }: Found): Promise<boolean> {
+    const { handle, index, live, hdd } = this.#thread
+    if (hdd !== undefined) {
+      if (!(await this.#demote(file, cold, hdd))) return false
+      const coldKeys = new Set(cold.map(({ key }) => key))
+      const dead = moves.filter((move) => move.file === 0 && !coldKeys.has(move.key))
+      // Whatever there is of them is older.
+      await hdd.drop(dead.map(({ key }) => ({ key: storedKey(key), version: versionMost })))
+    }
     binding().syncCopies(handle)
     if (moves.length > 0) live.apply(await index.relocate(packMoves(moves)))
+    reportIndex(handle, index)
+    return true
   }
+
+  async #demote(file: number, cold: Cold[], hdd: HddLink): Promise<boolean> {
+    cold.sort((left, right) => Buffer.compare(left.key, right.key))
+    for (let from = 0; from < cold.length; ) {
+      let to = from
+      for (let bytes = 0; to < cold.length && bytes < demotedBytes; to++) bytes += (cold[to] as Cold).bytes
+      await hdd.save(file, cold.slice(from, to))
+      from = to
+      if (!(await this.#thread.pause(0))) return false
+    }
+    return true
+  }
+}
+
+function floorOf(path: string): number {
+  const { blocks, bsize } = statfsSync(path)
+  return Math.min(floorMost, Math.floor((blocks * bsize) / floorShare))
 }

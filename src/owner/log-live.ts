@@ -2,6 +2,8 @@
  * How much of each file of the log is needed: bytes of the records that rows of the index lead to, and of the deletes
  * that a drain had to keep. A guess to choose files by; what a drain moves, the index says record by record.
  */
+
+import { binding, type NativeHandle } from '../native/binding.ts'
 import type { Outcome } from '../tiers/index-apply.ts'
 import type { LogIndex } from '../tiers/log-index.ts'
 import { eachPage } from './index-filter.ts'
@@ -44,4 +46,10 @@ export class LiveBytes {
   deletesOf(file: number): number {
     return this.#deletes.get(file) ?? 0
   }
+}
+
+/** What the SSD tier has, for `stats`. */
+export function reportIndex(handle: NativeHandle, index: LogIndex): void {
+  const { entries, bytes } = index.count()
+  binding().reportTier(handle, 1, entries, bytes, 0)
 }

@@ -8,6 +8,12 @@ export interface TierThreadData {
   readonly dir: string
   /** Directory of the SSD tier: log, names and index. */
   readonly ssdDir: string
+  /** Space to be left free on its file system, and what it may take; default by the file system, and no limit. */
+  readonly ssdFloorBytes: number | undefined
+  readonly ssdBudgetBytes: number | undefined
+  /** Directory of the HDD tier, if there is one. */
+  readonly hddDir: string | undefined
+  readonly hddFloorBytes: number | undefined
   /** Namespaces whose pinned entries must be in RAM before the store is used. */
   readonly pinnedNamespaces: readonly string[]
   readonly syncIntervalMs: number

@@ -41,7 +41,11 @@ function serve(handle: NativeHandle, index: LogIndex): boolean {
     for (const [number, row] of rows.entries()) {
       const at = number * rowBytes
       ids[number]?.copy(answer, at)
-      if (row === undefined || row.isTombstone) continue
+      if (row === undefined) continue
+      if (row.isTombstone) {
+        answer.writeUInt32LE(1, at + 12)
+        continue
+      }
       answer.writeUInt32LE(row.file, at + 8)
       answer.writeUInt32LE(row.offset, at + 12)
       answer.writeUInt32LE(row.bytes, at + 16)
@@ -52,6 +56,7 @@ function serve(handle: NativeHandle, index: LogIndex): boolean {
       handle,
       ids.map((id) => Number(id.readBigUInt64LE())),
       `the index of the log cannot be read: ${(error as Error).message}`,
+      (error as { code?: string }).code === 'ERR_RAMCACHE_CORRUPT',
     )
   }
   return true

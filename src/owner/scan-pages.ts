@@ -1,7 +1,8 @@
 /** Pages of a scan over all tiers, in the thread that keeps the index. */
 import { BroadcastChannel } from 'node:worker_threads'
 import { binding, type NativeHandle, type NativeScanned } from '../native/binding.ts'
-import type { LogIndex } from '../tiers/log-index.ts'
+import type { LogIndex, ScanRow } from '../tiers/log-index.ts'
+import type { HddLink } from './hdd-link.ts'
 import { channelName, type ScanReply, type ScanRequest } from './messages.ts'
 
 /** Rows looked at for one page: some tens of reads of the log each, and a read transaction far under 50 ms. */
@@ -14,6 +15,7 @@ const rowHeadBytes = 14
 export function servePages(
   handle: NativeHandle,
   index: LogIndex,
+  hdd: HddLink | undefined,
   dir: string,
   checkpoint: () => Promise<void>,
 ): BroadcastChannel {
@@ -25,7 +27,7 @@ export function servePages(
         binding().awaitAllLogged(handle)
         await checkpoint()
       }
-      return { kind: 'page', id, ...pageOf(handle, index, request) }
+      return { kind: 'page', id, ...(await pageOf(handle, index, hdd, request)) }
     } catch (error) {
       const { code = 'ERR_RAMCACHE_UNAVAILABLE', message } = error as { code?: string; message: string }
       return { kind: 'page', id, entries: [], next: undefined, failure: { code, message } }
@@ -38,16 +40,40 @@ export function servePages(
   return channel
 }
 
-function pageOf(
+async function pageOf(
   handle: NativeHandle,
   index: LogIndex,
+  hdd: HddLink | undefined,
   { namespace, prefix, from }: ScanRequest,
-): { entries: NativeScanned[]; next: Uint8Array | undefined } {
+): Promise<{ entries: NativeScanned[]; next: Uint8Array | undefined }> {
   const start = Buffer.alloc(namespaceBytes)
   start.writeUInt16BE(binding().namespaceId(handle, namespace))
   const wanted = Buffer.concat([start, prefix])
-  const page = index.scan(wanted, from && Buffer.from(from), pageRows)
-  const parts = page.rows.flatMap(({ key, isHashed, row }) => {
+  const begin = from && Buffer.from(from)
+  const page = index.scan(wanted, begin, pageRows)
+  if (hdd === undefined) return { entries: describe(handle, page.rows, start), next: page.next }
+  // Described before the lower tier is asked: what moves down meanwhile is met there too, and is not shown twice.
+  const known = new Set(page.rows.map(({ key }) => key.toString('latin1')))
+  const rows = page.rows.map((row) => ({ key: row.key, entries: describe(handle, [row], start) }))
+  const below = await hdd.show(wanted, begin)
+  // Both have everything before the first of their ends.
+  const end = earlier(page.next, below.next && Buffer.from(below.next))
+  const isBefore = (key: Uint8Array) => end === undefined || Buffer.compare(key, end) < 0
+  const entries = rows.flatMap((row) => (isBefore(row.key) ? row.entries : []))
+  for (const { stored, scanned } of below.entries) {
+    const isShown = scanned !== null && isBefore(stored) && !known.has(Buffer.from(stored).toString('latin1'))
+    if (isShown) entries.push(scanned)
+  }
+  return { entries, next: end }
+}
+
+function earlier(left: Buffer | undefined, right: Buffer | undefined): Buffer | undefined {
+  if (left === undefined || right === undefined) return left ?? right
+  return Buffer.compare(left, right) < 0 ? left : right
+}
+
+function describe(handle: NativeHandle, rows: readonly ScanRow[], start: Buffer): NativeScanned[] {
+  const parts = rows.flatMap(({ key, isHashed, row }) => {
     if (row.isTombstone) return []
     const head = Buffer.alloc(rowHeadBytes)
     head.writeUInt32LE(row.file, 0)
@@ -57,6 +83,5 @@ function pageOf(
     head.writeUInt16LE(shown.length, 12)
     return [head, shown]
   })
-  const entries = binding().describeRows(handle, Buffer.concat(parts), typeBlob)
-  return { entries, next: page.next }
+  return binding().describeRows(handle, Buffer.concat(parts), typeBlob)
 }

@@ -1,18 +1,21 @@
 /** The tiers below RAM of an owner: the threads that keep them, from start to stop. */
 import { once } from 'node:events'
 import { resolve } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
+import type { ValidatedTier } from '../config/open-options.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { blobsNamespace, structuresNamespace } from '../native/engine.ts'
 import type { FromKeeper, Stop, TierThreadData } from './messages.ts'
+import { startThread } from './threads.ts'
 
 /** Changes are on disk this long after they were made, at the latest. */
 const syncIntervalMs = 1000
-/** Files of the value log; what a full disk leaves for deletes is two of them. */
-const fileBytesDefault = 64 * 1024 * 1024
-/** What short-lived objects may take in each thread: V8 would let them have 48 MB before it looks after them. */
-const youngMegabytes = 3
+/** Files of the value log, unless the SSD tier is to be small; what a full disk leaves for deletes is two of them. */
+const fileBytesMost = 64 * 1024 * 1024
+const fileBytesLeast = 1024 * 1024
+/** A budget of the SSD tier is at least so many files. */
+const filesLeast = 16
 /** Threads that answer cold reads: one waits for the disk while the other looks at the index. */
 const readerCount = 2
 
@@ -22,6 +25,20 @@ export interface TieredEngine {
   /** Counts it out; whether it was the last one in this process. */
   leave(): boolean
   recall(namespace: string, key: string): Promise<void>
+}
+
+/** Where the tiers are, and how large. */
+export interface TierOptions {
+  readonly dir: string
+  readonly ssd: ValidatedTier
+  readonly hdd: ValidatedTier | undefined
+  /** Default: by the budget of the SSD tier. */
+  readonly fileBytes: number | undefined
+}
+
+function fileBytesFor(budgetBytes = Number.POSITIVE_INFINITY): number {
+  const share = Math.floor(budgetBytes / filesLeast / fileBytesLeast) * fileBytesLeast
+  return Math.min(fileBytesMost, Math.max(fileBytesLeast, share))
 }
 
 /** The tiers that this thread has started, by the directory of their store. */
@@ -35,18 +52,14 @@ export async function tiersStopped(dir: string): Promise<void> {
 }
 
 /** Gives a store its tiers, unless it has them. Rejects with what the index or the log failed with. */
-export async function startTiers(
-  engine: TieredEngine,
-  dir: string,
-  ssdDir: string,
-  fileBytes = fileBytesDefault,
-): Promise<void> {
+export async function startTiers(engine: TieredEngine, options: TierOptions): Promise<void> {
+  const { dir } = options
   const path = resolve(dir)
   let tiers = running.get(path)
   if (tiers === undefined) {
     // Another thread's.
     if (binding().hasTiers(engine.native)) return
-    tiers = Tiers.start(engine, dir, ssdDir, fileBytes)
+    tiers = Tiers.start(engine, options)
     running.set(path, tiers)
     tiers.catch(() => running.delete(path))
   }
@@ -77,14 +90,20 @@ class Tiers {
   readonly #keeper: Worker
   readonly #readers: Worker[]
 
-  static async start(engine: TieredEngine, dir: string, ssdDir: string, fileBytes: number): Promise<Tiers> {
+  static async start(engine: TieredEngine, { dir, ssd, hdd, fileBytes }: TierOptions): Promise<Tiers> {
+    const wholeBytes = fileBytes ?? fileBytesFor(ssd.budgetBytes)
     const data: TierThreadData = {
       dir,
-      ssdDir,
+      ssdDir: ssd.path,
+      ssdFloorBytes: ssd.floorBytes,
+      ssdBudgetBytes: ssd.budgetBytes,
+      // Threads may have another working directory one day, and the mark of the tier names it.
+      hddDir: hdd && resolve(hdd.path),
+      hddFloorBytes: hdd?.floorBytes,
       pinnedNamespaces: [structuresNamespace, blobsNamespace],
       syncIntervalMs,
-      fileBytes,
-      reserveBytes: 2 * fileBytes,
+      fileBytes: wholeBytes,
+      reserveBytes: 2 * wholeBytes,
     }
     const keeper = startThread('index-worker', data)
     const started = await firstMessage(keeper)
@@ -113,18 +132,6 @@ class Tiers {
     await Promise.all([this.#keeper, ...this.#readers].map(ended))
     if (stopped.kind === 'failed') throw failureOf(stopped)
   }
-}
-
-/** In the source tree, which Node cannot run in a thread, the built one is taken. */
-function startThread(name: string, workerData: TierThreadData): Worker {
-  const isSource = import.meta.url.endsWith('.ts')
-  const url = new URL(isSource ? `../../dist/owner/${name}.js` : `./${name}.js`, import.meta.url)
-  const resourceLimits = { maxYoungGenerationSizeMb: youngMegabytes }
-  // Not the program's own: an option like --input-type is an error in a thread that runs a file.
-  const worker = new Worker(url, { workerData, resourceLimits, execArgv: [], name: `ramcache ${name}` })
-  // They live as long as the store, not as long as the program has something to do.
-  worker.unref()
-  return worker
 }
 
 function firstMessage(worker: Worker): Promise<FromKeeper> {

@@ -80,6 +80,21 @@ export class HddTier implements Tier {
     })
   }
 
+  /** `load` for one key, at once: the thread waits for the disk. */
+  loadNow(key: Buffer): TierRecord | undefined {
+    const level = this.#opened()
+    checkKey(key)
+    let value: Buffer | undefined
+    try {
+      value = level.getSync(key)
+    } catch (error) {
+      throw this.#mapped(error, 'be read')
+    }
+    if (value === undefined) return undefined
+    this.#checkValue(key, value)
+    return { record: value.subarray(headBytes), ...readHead(value) }
+  }
+
   async save(entries: readonly TierEntry[]): Promise<void> {
     this.#opened()
     for (const { key } of entries) checkKey(key)
@@ -119,6 +134,19 @@ export class HddTier implements Tier {
   }
 
   async scan(prefix: Buffer, from: Buffer | undefined, limit: number): Promise<TierPage> {
+    const { found, next } = await this.scanRecords(prefix, from, limit)
+    const entries = found.map(({ key, record, version, expiresAt }): TierInfo => {
+      return { key, version, expiresAt, recordBytes: record.length }
+    })
+    return { entries, next }
+  }
+
+  /** `scan` with the records, which LevelDB reads all the same. */
+  async scanRecords(
+    prefix: Buffer,
+    from: Buffer | undefined,
+    limit: number,
+  ): Promise<{ found: TierEntry[]; next: Buffer | undefined }> {
     const level = this.#opened()
     checkLimit(limit)
     const count = Math.min(limit, pageEntriesMax)
@@ -130,13 +158,14 @@ export class HddTier implements Tier {
       fillCache: false,
       ...(end === undefined ? {} : { lt: end }),
     }
-    const found = await this.#guard('be read', () => level.iterator(range).all())
-    const entries = found.slice(0, count).map(([key, value]): TierInfo => {
+    const read = await this.#guard('be read', () => level.iterator(range).all())
+    const entries = read.slice(0, count).map(([key, value]): TierEntry => {
       this.#checkValue(key, value)
-      return { key, recordBytes: value.length - headBytes, ...readHead(value) }
+      return { key, record: value.subarray(headBytes), ...readHead(value) }
     })
     const last = entries.at(-1)
-    return { entries, next: found.length > count && last !== undefined ? keyAfter(last.key) : undefined }
+    const next = read.length > count && last !== undefined ? keyAfter(last.key) : undefined
+    return { found: entries, next }
   }
 
   async stats(): Promise<TierStats> {

@@ -133,7 +133,7 @@ describe('memory: auto', () => {
 describe('open options', () => {
   it('fills in defaults', () => {
     const validated = validateOpen({ dir: 'x' }, machineOf({}, 3 * gibibyte))
-    expect(validated).toEqual({ dir: 'x', memoryBytes: gibibyte, ssdDir: 'x/ssd', namespaces: {} })
+    expect(validated).toEqual({ dir: 'x', memoryBytes: gibibyte, ssd: { path: 'x/ssd' }, namespaces: {} })
   })
 
   it('turns units into bytes and milliseconds, and passes internal switches through', () => {
@@ -141,7 +141,7 @@ describe('open options', () => {
     const options = { dir: 'x', memory: '1mb', listen: false, namespaces: { default: { ttl: '1s' }, a: {} } }
     expect(validateOpen({ ...options, __internal: internal })).toEqual({
       dir: 'x',
-      ssdDir: 'x/ssd',
+      ssd: { path: 'x/ssd' },
       memoryBytes: 1024 ** 2,
       namespaces: { default: { ttlMs: 1000 }, a: {} },
       internal,
@@ -149,7 +149,7 @@ describe('open options', () => {
   })
 
   it('keeps the SSD tier in the directory of the store, where it is told to, or not at all', () => {
-    const ssdDir = (tiers: unknown) => validateOpen({ dir: 'x', memory: '1mb', tiers }).ssdDir
+    const ssdDir = (tiers: unknown) => validateOpen({ dir: 'x', memory: '1mb', tiers }).ssd?.path
     expect(ssdDir({})).toBe('x/ssd')
     expect(ssdDir({ ssd: {} })).toBe('x/ssd')
     expect(ssdDir({ ssd: { path: '/fast/cache' } })).toBe('/fast/cache')

@@ -55,7 +55,7 @@ pub struct ColdAnswer {
     pub value: Option<Buffer>,
     pub value_type: u32,
     /// `'ssd'` or `'hdd'`, of what was found.
-    pub tier: &'static str,
+    pub tier: String,
     pub version: String,
     pub created_at: f64,
     pub expires_at: f64,
@@ -79,7 +79,7 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
         kind: 0,
         value: None,
         value_type: 0,
-        tier: "",
+        tier: String::new(),
         version: String::new(),
         created_at: 0.0,
         expires_at: 0.0,
@@ -104,7 +104,7 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
                 false => record[header.value_at()..][..header.value_bytes as usize].to_vec(),
             };
             described.kind = 1;
-            described.tier = name_of(tier);
+            described.tier = name_of(tier).into();
             described.value = Some(value.into());
             described.value_type = header.value_type as u32;
             described.version = format!("{:016x}-{origin:016x}", header.clock);
@@ -221,13 +221,14 @@ pub fn answer_misses(handle: &External<Handle>, packed: Uint8Array) -> Result<()
     Ok(())
 }
 
-/// For a reader thread whose index failed: the questions it has taken are answered with the error.
+/// For a thread whose index or tier failed: the questions it has taken are answered with the error.
 #[napi(js_name = "failMisses")]
-pub fn fail_misses(handle: &External<Handle>, ids: Vec<f64>, message: String) -> Result<()> {
+pub fn fail_misses(handle: &External<Handle>, ids: Vec<f64>, message: String, is_damage: bool) -> Result<()> {
     let below = below(handle)?;
+    let code = if is_damage { Code::Corrupt } else { Code::Unavailable };
     let failed = |id: f64| {
         below.misses.take_awaited(id as u64);
-        (id as u64, Answer::Failed(StoreError::new(Code::Unavailable, message.clone())))
+        (id as u64, Answer::Failed(StoreError::new(code, message.clone())))
     };
     below.misses.answer(ids.into_iter().map(failed).collect());
     Ok(())
@@ -393,6 +394,17 @@ pub fn add_to_filter(handle: &External<Handle>, packed: Uint8Array) -> Result<()
 #[napi(js_name = "addRecordToFilter")]
 pub fn add_record_to_filter(handle: &External<Handle>, file: u32, offset: u32, bytes: u32) -> Result<()> {
     owner(handle)?.filter_add_record(LogLocation { file, offset, bytes }).map_err(coded)
+}
+
+/// Adds the key of a record of the tier below the index.
+#[napi(js_name = "addStoredToFilter")]
+pub fn add_stored_to_filter(handle: &External<Handle>, record: Uint8Array) -> Result<()> {
+    let store = owner(handle)?;
+    if let Some(header) = Header::of_bytes(&record) {
+        let key = &record[header.key_at as usize..header.value_at()];
+        store.filter_add_to_next(store.hasher().hash(header.namespace, key));
+    }
+    Ok(())
 }
 
 /// The filter answers from now on, when `isComplete`; else the rebuild is given up.

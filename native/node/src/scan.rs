@@ -18,7 +18,7 @@ pub struct NativeScanned {
     pub size: f64,
     pub tags: Buffer,
     /// `'ram'`, `'ssd'` or `'hdd'`.
-    pub tier: &'static str,
+    pub tier: String,
     /// The value, when it is of the type that was asked for.
     pub value: Option<Buffer>,
 }
@@ -80,7 +80,7 @@ fn shown(found: Scanned, origin: u64) -> NativeScanned {
         expires_at: header.expires_at as f64,
         size: header.payload_bytes() as f64,
         tags: found.tags.into(),
-        tier: found.tier.map_or("ram", name_of),
+        tier: found.tier.map_or("ram", name_of).into(),
         value: found.value.map(Into::into),
         key: found.key.into(),
     }

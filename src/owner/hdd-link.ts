@@ -1,0 +1,97 @@
+/** The HDD tier, as the thread that keeps the index sees it: another thread, asked by messages. */
+import { once } from 'node:events'
+import type { Worker } from 'node:worker_threads'
+import { RamcacheError } from '../base/errors.ts'
+import type { HddReply, HddRequest, ShownPage } from './hdd-messages.ts'
+
+interface Waiting {
+  resolve(reply: HddReply): void
+  reject(error: unknown): void
+}
+
+type WithoutId<T> = T extends { readonly id: number } ? Omit<T, 'id'> : never
+
+export class HddLink {
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  #lastId = 0
+  #failure: RamcacheError | undefined
+
+  constructor(worker: Worker) {
+    this.#worker = worker
+    worker.on('message', (reply: HddReply) => {
+      const waiting = this.#waiting.get(reply.id)
+      this.#waiting.delete(reply.id)
+      const { failure } = reply
+      if (failure === undefined) waiting?.resolve(reply)
+      else waiting?.reject(new RamcacheError(failure.code as RamcacheError['code'], failure.message))
+    })
+    worker.on('error', (error: Error) => this.#fail(error.message))
+    worker.on('exit', () => this.#fail('it is closed'))
+  }
+
+  /** Keeps records of a file of the log, synced when it resolves. */
+  async save(
+    file: number,
+    entries: readonly { key: Buffer; offset: number; bytes: number }[],
+  ): Promise<void> {
+    const places = Buffer.alloc(entries.length * 8)
+    const keys: Buffer[] = []
+    for (const [number, { key, offset, bytes }] of entries.entries()) {
+      places.writeUInt32LE(offset, number * 8)
+      places.writeUInt32LE(bytes, number * 8 + 4)
+      const length = Buffer.alloc(2)
+      length.writeUInt16LE(key.length)
+      keys.push(length, key)
+    }
+    await this.#ask({ kind: 'save', file, places, keys: Buffer.concat(keys) })
+  }
+
+  /** Removes entries up to and including a version, synced when it resolves. */
+  async drop(drops: readonly { key: Buffer; version: bigint }[]): Promise<void> {
+    if (drops.length > 0) await this.#ask({ kind: 'drop', drops })
+  }
+
+  async show(prefix: Buffer, from: Buffer | undefined): Promise<ShownPage> {
+    const { page } = await this.#ask({ kind: 'show', prefix, from })
+    return page ?? { entries: [], next: undefined }
+  }
+
+  async count(): Promise<number> {
+    return (await this.#ask({ kind: 'count' })).entries ?? 0
+  }
+
+  async addKeysToFilter(): Promise<void> {
+    await this.#ask({ kind: 'addKeys' })
+  }
+
+  async sweep(): Promise<void> {
+    await this.#ask({ kind: 'sweep' })
+  }
+
+  /** After everything that was asked before. */
+  async close(): Promise<void> {
+    if (this.#failure !== undefined) return
+    const exited = once(this.#worker, 'exit')
+    await this.#ask({ kind: 'close' })
+    await exited
+  }
+
+  #ask(request: WithoutId<HddRequest>): Promise<HddReply> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    const id = ++this.#lastId
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.postMessage({ ...request, id })
+    })
+  }
+
+  #fail(why: string): void {
+    this.#failure ??= new RamcacheError(
+      'ERR_RAMCACHE_UNAVAILABLE',
+      `the thread of the HDD tier has ended: ${why}`,
+    )
+    for (const { reject } of this.#waiting.values()) reject(this.#failure)
+    this.#waiting.clear()
+  }
+}

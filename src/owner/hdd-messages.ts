@@ -1,0 +1,75 @@
+/** What the thread that keeps the index and the thread of the HDD tier say to each other, one request at a time each. */
+import type { NativeScanned } from '../native/binding.ts'
+
+/** Records of a file of the log, in key order: the thread of the HDD tier reads them out of the log itself. */
+export interface SaveRecords {
+  readonly kind: 'save'
+  readonly file: number
+  /** `u32 offset | u32 bytes` for each key. */
+  readonly places: Uint8Array
+  /** Keys as the index has them, `u16 bytes | key`. */
+  readonly keys: Uint8Array
+}
+
+export interface DropKeys {
+  readonly kind: 'drop'
+  readonly drops: readonly { readonly key: Uint8Array; readonly version: bigint }[]
+}
+
+/** Entries whose keys begin with `prefix`, from a key on. */
+export interface ShowPage {
+  readonly kind: 'show'
+  readonly prefix: Uint8Array
+  readonly from: Uint8Array | undefined
+}
+
+/** How much there is. */
+export interface CountEntries {
+  readonly kind: 'count'
+}
+
+/** Adds every key to the copy of the absent filter that is being made. */
+export interface AddKeys {
+  readonly kind: 'addKeys'
+}
+
+/** Removes what was cleared or has expired. */
+export interface SweepDead {
+  readonly kind: 'sweep'
+}
+
+export interface CloseHdd {
+  readonly kind: 'close'
+}
+
+export type HddRequest = (
+  | SaveRecords
+  | DropKeys
+  | ShowPage
+  | CountEntries
+  | AddKeys
+  | SweepDead
+  | CloseHdd
+) & {
+  readonly id: number
+}
+
+/** An entry met by a scan: the key it lies under, and what lives there, if it does. */
+export interface ShownEntry {
+  readonly stored: Uint8Array
+  readonly scanned: NativeScanned | null
+}
+
+export interface ShownPage {
+  readonly entries: readonly ShownEntry[]
+  readonly next: Uint8Array | undefined
+}
+
+export interface HddReply {
+  readonly id: number
+  /** Of a `show`. */
+  readonly page?: ShownPage
+  /** Of a `count`. */
+  readonly entries?: number
+  readonly failure?: { readonly code: string; readonly message: string }
+}
