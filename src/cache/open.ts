@@ -23,7 +23,10 @@ export async function open(options: OpenOptions): Promise<Cache> {
   await tiersStopped(dir)
   const engine = openEngine(validated)
   try {
-    if (ssd !== undefined) await startTiers(engine, { dir, ssd, hdd, fileBytes: internal?.fileBytes })
+    if (ssd !== undefined) {
+      const { fileBytes, ssdBudgetBytes = ssd.budgetBytes } = internal ?? {}
+      await startTiers(engine, { dir, ssd: { ...ssd, budgetBytes: ssdBudgetBytes }, hdd, fileBytes })
+    }
   } catch (error) {
     engine.close()
     throw error

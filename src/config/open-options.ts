@@ -22,6 +22,8 @@ export interface InternalOptions {
   readonly clock?: 'manual'
   /** Bytes of a file of the value log. */
   readonly fileBytes?: number
+  /** Budget of the SSD tier, below what `tiers.ssd.budget` takes. */
+  readonly ssdBudgetBytes?: number
 }
 
 /** @internal */
@@ -34,8 +36,8 @@ export interface ValidatedNamespace {
 export interface ValidatedTier {
   readonly path: string
   /** Default: depends on the file system. */
-  readonly floorBytes?: number
-  readonly budgetBytes?: number
+  readonly floorBytes?: number | undefined
+  readonly budgetBytes?: number | undefined
 }
 
 /** @internal */

@@ -200,3 +200,5 @@ port.on('message', (request: HddRequest) => {
   })
 })
 binding().listenBelow(handle, () => void answerQuestions())
+// Those that were asked before anybody listened.
+void answerQuestions()

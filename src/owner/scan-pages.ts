@@ -59,12 +59,13 @@ async function pageOf(
   // Both have everything before the first of their ends.
   const end = earlier(page.next, below.next && Buffer.from(below.next))
   const isBefore = (key: Uint8Array) => end === undefined || Buffer.compare(key, end) < 0
-  const entries = rows.flatMap((row) => (isBefore(row.key) ? row.entries : []))
+  const found = rows.filter(({ key }) => isBefore(key))
   for (const { stored, scanned } of below.entries) {
     const isShown = scanned !== null && isBefore(stored) && !known.has(Buffer.from(stored).toString('latin1'))
-    if (isShown) entries.push(scanned)
+    if (isShown) found.push({ key: Buffer.from(stored), entries: [scanned] })
   }
-  return { entries, next: end }
+  found.sort((left, right) => Buffer.compare(left.key, right.key))
+  return { entries: found.flatMap(({ entries }) => entries), next: end }
 }
 
 function earlier(left: Buffer | undefined, right: Buffer | undefined): Buffer | undefined {

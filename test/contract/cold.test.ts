@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Cache, open } from '../../src/index.ts'
 import { patternOf } from '../support/blobs.ts'
-import { openTiered, type Placement } from '../support/stores.ts'
+import { openThreeTiers, openTiered, type Placement } from '../support/stores.ts'
 
 let placement: Placement
 let cache: Cache
@@ -21,11 +21,38 @@ afterEach(async () => {
   await placement.end()
 })
 
-const coolings: Record<string, () => Promise<void>> = {
-  evicted: () => placement.chill(),
-  'left by a restart': async () => {
-    placement = await placement.reopen()
-    cache = placement.cache
+async function restart(): Promise<void> {
+  placement = await placement.reopen()
+  cache = placement.cache
+}
+
+async function replace(fresh: Promise<Placement>): Promise<void> {
+  await placement.end()
+  placement = await fresh
+  cache = placement.cache
+}
+
+interface Cooling {
+  begin(): Promise<void>
+  cool(): Promise<void>
+  readonly tier: 'ssd' | 'hdd'
+}
+
+const coolings: Record<string, Cooling> = {
+  evicted: { begin: async () => {}, cool: () => placement.chill(), tier: 'ssd' },
+  'left by a restart': { begin: async () => {}, cool: restart, tier: 'ssd' },
+  'moved to the HDD tier': {
+    begin: () => replace(openThreeTiers()),
+    cool: () => placement.freeze(),
+    tier: 'hdd',
+  },
+  'left there by a restart': {
+    begin: () => replace(openThreeTiers()),
+    cool: async () => {
+      await placement.freeze()
+      await restart()
+    },
+    tier: 'hdd',
   },
 }
 
@@ -38,14 +65,16 @@ async function keysOf(options?: Parameters<Cache['scan']>[0]): Promise<string[]>
 }
 
 describe.each(Object.keys(coolings))('an entry that was %s', (name) => {
-  const cool = coolings[name] as () => Promise<void>
+  const { begin, cool, tier } = coolings[name] as Cooling
+
+  beforeEach(begin)
 
   it('is read by every method', async () => {
     const written = await cache.set('k', value, { ttl: '1h', tags: ['t'] })
     await cache.set('null', null)
     await cool()
     expect(cache.getSync('k')).toBe(undefined)
-    expect(await cache.getEntry('k')).toMatchObject({ ...written, value, tags: ['t'], tier: 'ssd' })
+    expect(await cache.getEntry('k')).toMatchObject({ ...written, value, tags: ['t'], tier })
     await cool()
     const { signal } = new AbortController()
     expect(await cache.get('k', { signal })).toEqual(value)
@@ -117,12 +146,12 @@ describe.each(Object.keys(coolings))('an entry that was %s', (name) => {
     await cache.delete('deleted')
     await cache.set('warm', 1)
     expect(await keysOf()).toEqual(['k', long, 'warm'])
-    expect(await keysOf({ tier: 'ssd' })).toEqual(['k', long])
+    expect(await keysOf({ tier })).toEqual(['k', long])
     expect(await keysOf({ prefix: 'l', match: '*l', limit: 1 })).toEqual([long])
     for await (const entry of cache.scan({ match: 'k' })) {
       const { value: _, ...info } = (await cache.getEntry('k')) ?? { value: undefined }
       expect(entry).toEqual(info)
-      expect(entry.tier).toBe('ssd')
+      expect(entry.tier).toBe(tier)
     }
   })
 })

@@ -15,6 +15,8 @@ export interface Placement {
   reopen(): Promise<Placement>
   /** Pushes everything that is not pinned out of RAM, where there is a tier below it. */
   chill(): Promise<void>
+  /** Pushes everything of the default namespace down to the HDD tier, in a store of `openThreeTiers`. */
+  freeze(): Promise<void>
   /** Checks the store if it is open, closes it and removes what it left. */
   end(): Promise<void>
 }
@@ -29,8 +31,16 @@ export async function openTiered(options: Partial<OpenOptions> = {}): Promise<Pl
   return openEmbedded({ tiers: {}, memory: '1mb', ...options })
 }
 
+/** With an HDD tier as well, and an SSD tier that is always full: the files of its log go down as soon as they can. */
+export async function openThreeTiers(options: Partial<OpenOptions> = {}): Promise<Placement> {
+  const dir = mkdtempSync(join(tmpdir(), 'ramcache-'))
+  const hdd = { path: join(dir, 'hdd') }
+  const __internal = { ...internal.__internal, fileBytes: 64 * 1024, ssdBudgetBytes: 0 }
+  return place(dir, { memory: '1mb', tiers: { hdd }, ...options, ...{ __internal } })
+}
+
 async function place(dir: string, options: Partial<OpenOptions>): Promise<Placement> {
-  const cache = await open({ memory: '8mb', tiers: { ssd: false }, ...options, dir, ...internal })
+  const cache = await open({ memory: '8mb', tiers: { ssd: false }, ...internal, ...options, dir })
   return {
     cache,
     advance: (ms) => advanceClock(cache, ms),
@@ -39,6 +49,7 @@ async function place(dir: string, options: Partial<OpenOptions>): Promise<Placem
       return place(dir, options)
     },
     chill: () => chill(cache),
+    freeze: () => freeze(cache),
     end: async () => {
       try {
         if (await isOpen(cache)) checkStore(cache)
@@ -56,6 +67,20 @@ async function chill(cache: Cache): Promise<void> {
   const filler = engineOf(cache).space('filler') as Space
   const value = Buffer.alloc(2000)
   for (let number = 0; hasEntries(space); number++) filler.set(`filler ${number % 5000}`, value)
+}
+
+/** Goes on chilling until a scan meets nothing of the default namespace above the HDD tier. */
+async function freeze(cache: Cache): Promise<void> {
+  for (;;) {
+    await chill(cache)
+    const above: string[] = []
+    for await (const { key, tier } of cache.scan()) if (tier !== 'hdd') above.push(key)
+    if (above.length === 0) return
+    // Files of the log go down one after the other, once the next one is begun.
+    const filler = engineOf(cache).space('filler') as Space
+    for (let number = 0; number < 100; number++) filler.set(`frost ${number}`, Buffer.alloc(2000))
+    await cache.flush()
+  }
 }
 
 function hasEntries(space: ReadSpace): boolean {
