@@ -115,12 +115,22 @@ fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
                 model.insert(count, (old + 1.0).to_le_bytes().to_vec());
             }
             98 => {
-                tiered.checkpoint(random.below(4) != 0);
-                let files = tiered.drainable();
-                if !files.is_empty() {
-                    // The oldest half of the time.
-                    let choice = random.below(2 * files.len() as u64) as usize;
-                    tiered.drain(files[choice.saturating_sub(files.len())], random.below(6) as u32);
+                let (is_committed, is_beside) = (random.below(4) != 0, random.below(2) == 0);
+                let (choice, steps) = (random.below(1000) as usize, random.below(6) as u32);
+                let drain = |tiered: &mut Tiered| {
+                    let files = tiered.drainable();
+                    if !files.is_empty() {
+                        // The oldest half of the time.
+                        let choice = choice % (2 * files.len());
+                        tiered.drain(files[choice.saturating_sub(files.len())], steps);
+                    }
+                };
+                match is_beside {
+                    true => tiered.checkpoint_with(is_committed, drain),
+                    false => {
+                        tiered.checkpoint(is_committed);
+                        drain(&mut tiered);
+                    }
                 }
                 if random.below(4) == 0 {
                     tiered.bury(random.below(2) == 0);

@@ -135,8 +135,12 @@ impl Store {
         let _appending = lock(&below.appending);
         let mut moved = Vec::with_capacity(stood.len());
         for change in &stood {
+            // The same one when it was just committed, and the log's own index has not let go of it yet.
             let is_newer_logged = change.change != Change::Clear
-                && below.tail.find(below.tail.key(change.namespace, change.key())).is_some();
+                && below
+                    .tail
+                    .find(below.tail.key(change.namespace, change.key()))
+                    .is_some_and(|logged| logged.location != change.location);
             if is_newer_logged {
                 moved.push(Moved::Outdated);
                 continue;

@@ -177,6 +177,11 @@ impl Tiered {
 
     /// Everything logged so far goes into the index; false commits nothing, as a failed transaction would.
     pub fn checkpoint(&mut self, is_committed: bool) {
+        self.checkpoint_with(is_committed, |_| {});
+    }
+
+    /// The same, with something that is done after the commit and before the log hears of it.
+    pub fn checkpoint_with(&mut self, is_committed: bool, between: impl FnOnce(&mut Tiered)) {
         let store = self.owned.store();
         let Some(mut checkpoint) = store.begin_checkpoint(true).expect("the log syncs") else { return };
         let mut bytes = Vec::new();
@@ -184,7 +189,8 @@ impl Tiered {
         if is_committed {
             apply(&mut self.index.lock().expect("no panic"), &bytes, checkpoint.region.1);
         }
-        store.end_checkpoint(is_committed);
+        between(self);
+        self.owned.store().end_checkpoint(is_committed);
     }
 
     /// Tells the tier below of deletes; false forgets none of them, as a crash in between would.
