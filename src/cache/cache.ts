@@ -52,7 +52,11 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.#namespaces = namespaces
     this.#ttlMs = settings.ttlMs
     this.#durability = settings.durability ?? (engine.hasTiers ? 'async' : 'none')
-    this.#defaults = settings.ttlMs === undefined ? undefined : { ttlMs: settings.ttlMs }
+    const { ttlMs } = settings
+    this.#defaults =
+      ttlMs === undefined && this.#durability !== 'none'
+        ? undefined
+        : { ...(ttlMs === undefined ? {} : { ttlMs }), durability: this.#durability }
   }
 
   set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
@@ -184,8 +188,11 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     // Not sign * by: that would be -0 for 0.
     const step = sign === 1 ? by : 0 - by
     const ttlMs = counter?.ttlMs ?? this.#ttlMs
-    const sum = await this.#decide(key, options, (own) => this.space.incr(own, step, counter?.init, ttlMs))
-    return this.#settled(sum, counter?.durability)
+    const durability = counter?.durability ?? this.#durability
+    const sum = await this.#decide(key, options, (own) =>
+      this.space.incr(own, step, counter?.init, ttlMs, durability),
+    )
+    return this.#settled(sum, durability)
   }
 
   async cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean> {
@@ -225,7 +232,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   async clear(options?: CallOptions): Promise<void> {
     this.begin(options, 'clear()')
     this.space.clear()
-    await this.#settled(undefined, undefined)
+    // What is cleared may lie below, where only the log's epoch hides it.
+    await this.#settled(undefined, this.#durability === 'none' && this.#engine.hasTiers ? 'sync' : undefined)
   }
 
   override namespace(name: string, options?: NamespaceOptions): Cache {
@@ -254,11 +262,12 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     return options === undefined ? this.#defaults : this.#write(validateWrite(options, where), options, where)
   }
 
-  /** With the namespace's time to live where none was given. */
+  /** With what the namespace says where nothing was given. */
   #write(write: ValidatedWrite, options: CallOptions, where: string): ValidatedWrite {
     options.signal?.throwIfAborted()
     checkHasTiers(write.durability, this.#engine.hasTiers, where)
     if (write.ttlMs === undefined && this.#ttlMs !== undefined) write.ttlMs = this.#ttlMs
+    write.durability ??= this.#durability
     return write
   }
 }

@@ -21,7 +21,7 @@ import { compileGlob, type Glob } from './glob.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { statsOf } from './stats.ts'
 import { BlobReader, bytesOfValue, streamOf } from './streams.ts'
-import { tierEntry } from './tier-entry.ts'
+import { scanTiers } from './tier-scan.ts'
 import type { Entry, EntryInfo, Key, ReadonlyCache, Stats } from './types.ts'
 
 /** Each failed attempt means that another writer succeeded in between. */
@@ -159,28 +159,27 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     }
     let left = limit
     const tier = options?.tier
-    if (tier !== 'ram' && this.space.reachesBelow && this.lifetime.scans !== undefined) {
-      let from: Uint8Array | undefined
-      do {
-        signal?.throwIfAborted()
-        this.ensureOpen()
-        const page = await unlessAborted(this.lifetime.scans.page(this.name, common, from), signal)
-        for (const scanned of page.entries) {
-          const entry = tierEntry(scanned)
-          if (glob !== undefined && !glob.matches(entry.key)) continue
-          if (tier !== undefined && entry.tier !== tier) continue
-          yield entry
-          if (--left === 0) return
-        }
-        from = page.next
-      } while (from !== undefined)
+    const check = () => {
+      signal?.throwIfAborted()
+      this.ensureOpen()
+    }
+    const { scans } = this.lifetime
+    if (tier !== 'ram' && this.space.reachesBelow && scans !== undefined) {
+      const page = (from: Uint8Array | undefined) =>
+        unlessAborted(scans.page(this.name, common, from), signal)
+      const sized = (entry: EntryInfo) => this.#sized(entry)
+      for await (const entry of scanTiers({ space: this.space, prefix: common, check, page, sized })) {
+        if (glob !== undefined && !glob.matches(entry.key)) continue
+        if (tier !== undefined && entry.tier !== tier) continue
+        yield entry
+        if (--left === 0) return
+      }
       return
     }
     if (tier !== undefined && tier !== 'ram') return
     let cursor: Parameters<S['scan']>[0]
     do {
-      signal?.throwIfAborted()
-      this.ensureOpen()
+      check()
       const page = this.space.scan(cursor, common)
       for (const entry of page.entries) {
         if (glob !== undefined && !glob.matches(entry.key)) continue

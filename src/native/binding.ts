@@ -46,7 +46,13 @@ export interface NativeSpace {
   /** `entry` without a trace: not counted, no use of the entry, no sliding expiry extended. */
   peek(key: string | Uint8Array): ReturnType<NativeSpace['entry']>
   group(): number
-  scan(bucketCount: number, bucket: number, prefix: string): (number | string | Buffer)[]
+  /** With 1 only volatile entries, the bytes of its key in front of each. */
+  scan(
+    bucketCount: number,
+    bucket: number,
+    prefix: string,
+    wantsVolatile?: 0 | 1,
+  ): (number | string | Buffer)[]
   set(key: string | Uint8Array, value: string | Uint8Array): string | undefined
   setMany(packed: Uint8Array): void
   delete(key: string | Uint8Array): boolean
@@ -75,6 +81,8 @@ export interface NativeBelowOptions {
 }
 
 export interface NativeRecovery {
+  /** Volatile records in files before this one are of arenas that are gone. */
+  firstFile: number
   changes: number
   bytes: number
   /** Of the log, 16 hexadecimal digits. */
@@ -180,7 +188,7 @@ export interface NativeModule {
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
   awaitAllLogged(handle: NativeHandle): void
   describeRows(handle: NativeHandle, rows: Uint8Array, withValue: number): NativeScanned[]
-  awaitLog(handle: NativeHandle, asker: number, isSynced: boolean): number
+  awaitLog(handle: NativeHandle, asker: number, what: number): number
   logState(handle: NativeHandle): NativeLogState
   readLogFile(
     handle: NativeHandle,
@@ -212,7 +220,7 @@ export interface NativeModule {
 }
 
 /** Layout of the arena this code expects of the native part. */
-const LAYOUT_VERSION = 2
+const LAYOUT_VERSION = 3
 
 const require = createRequire(import.meta.url)
 

@@ -12,6 +12,9 @@ export const Purpose = { read: 0, resolve: 1, look: 2 } as const
 /** Kinds of an answer. */
 export const Answer = { absent: 0, found: 1, askAgain: 2, failed: 3, reached: 4 } as const
 
+/** What the log is waited for; the same numbers stand in `native/node/src/below.rs`. */
+const Mark = { logged: 0, durable: 1, covered: 2 } as const
+
 interface Waiting {
   resolve(answer: NativeAnswer): void
   reject(error: unknown): void
@@ -46,16 +49,22 @@ export class ColdReads {
 
   /** Waits until every change made so far survives a power cut. */
   durable(): Promise<void> {
-    return this.#reached(true)
+    return this.#reached(Mark.durable)
   }
 
   /** Waits until every change made so far survives the end of this process. */
   logged(): Promise<void> {
-    return this.#reached(false)
+    return this.#reached(Mark.logged)
   }
 
-  async #reached(isSynced: boolean): Promise<void> {
-    const id = binding().awaitLog(this.#handle, this.#register(), isSynced)
+  /** Waits until nothing comes back that writes without durability have replaced. `undefined` when that is so. */
+  covered(): Promise<void> | undefined {
+    const id = binding().awaitLog(this.#handle, this.#register(), Mark.covered)
+    return id === 0 ? undefined : this.#wait(id).then(() => {})
+  }
+
+  async #reached(mark: number): Promise<void> {
+    const id = binding().awaitLog(this.#handle, this.#register(), mark)
     if (id !== 0) await this.#wait(id)
   }
 

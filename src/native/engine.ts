@@ -27,6 +27,8 @@ export interface WriteOptions {
   readonly ifVersion?: string
   readonly ifAbsent?: boolean
   readonly ifPresent?: boolean
+  /** Only `'none'` makes a difference to the record: it outlives no arena. */
+  readonly durability?: Durability
 }
 
 export interface EntryInfo {
@@ -85,6 +87,11 @@ export interface ReadSpace {
   look(key: Key): Promise<Entry | undefined>
   /** A page of entries whose key starts with `prefix`. Every entry that lives through the whole scan is seen once. */
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
+  /** The same of entries that only RAM has, with the bytes of each key as a latin1 string. */
+  scanVolatile(
+    cursor: ScanCursor | undefined,
+    prefix: string,
+  ): { readonly entries: [string, EntryInfo][]; readonly cursor: ScanCursor | undefined }
 }
 
 /**
@@ -102,7 +109,7 @@ export interface Space extends ReadSpace {
   /** New time to live from now; `undefined` removes the expiry. False when the key is absent. */
   touch(key: Key, ttlMs: number | undefined): boolean
   /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
-  incr(key: Key, by: number, init?: number, ttlMs?: number): number
+  incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): number
   clear(): void
   /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string
@@ -192,7 +199,8 @@ export interface Engine extends ReadEngine {
   check(): void
   /**
    * What a write waits for before it is acknowledged, called right after it; `undefined` when that is nothing. Where
-   * shared memory dies with this process, that is the log even for `async`.
+   * shared memory dies with this process, that is the log even for `async`. With `none` it is the delete of what the
+   * write has replaced in a lower tier.
    */
   settle(durability: Durability): Promise<void> | undefined
   /** Whether there is anything below RAM for a write to survive in. */

@@ -119,8 +119,9 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
 
   settle(durability: Durability): Promise<void> | undefined {
     // What nearly every write is: in shared memory that outlives this process.
-    if (durability === 'none' || (durability === 'async' && !this.#isAnonymous)) return undefined
+    if (durability === 'async' && !this.#isAnonymous) return undefined
     if (!this.#cold.reachesBelow) return undefined
+    if (durability === 'none') return this.#cold.covered()
     return durability === 'sync' ? this.#cold.durable() : this.#cold.logged()
   }
 

@@ -30,6 +30,7 @@ export const Flag = {
   init: 128,
   ramDecides: 256,
   blind: 512,
+  volatile: 1024,
 } as const
 
 const CONTROL_WORDS = 16

@@ -240,6 +240,24 @@ export class NativeReadSpace implements ReadSpace {
     }
   }
 
+  scanVolatile(
+    cursor: ScanCursor | undefined,
+    prefix: string,
+  ): { entries: [string, EntryInfo][]; cursor: ScanCursor | undefined } {
+    try {
+      const fields = this.native().scan(cursor?.bucketCount ?? -1, cursor?.bucket ?? 0, prefix, 1)
+      const entries: [string, EntryInfo][] = []
+      for (let at = 2; at < fields.length; at += 1 + SCAN_FIELDS) {
+        const name = (fields[at] as Buffer).toString('latin1')
+        entries.push([name, entryInfo(fields.slice(at + 1, at + 1 + SCAN_FIELDS))])
+      }
+      const [bucketCount, bucket] = fields as [number, number]
+      return { entries, cursor: bucketCount < 0 ? undefined : { bucketCount, bucket } }
+    } catch (error) {
+      translate(error)
+    }
+  }
+
   close(): void {
     this.#isClosed = true
     this.#native?.close()

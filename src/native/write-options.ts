@@ -18,6 +18,7 @@ export function putOptions(options: WriteOptions): void {
     flags |= Flag.idle
     control[Control.idle] = options.idleMs
   }
+  if (options.durability === 'none') flags |= Flag.volatile
   if (options.ifAbsent === true) flags |= Flag.ifAbsent
   if (options.ifPresent === true) flags |= Flag.ifPresent
   if (options.ifVersion !== undefined) {

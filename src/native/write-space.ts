@@ -4,7 +4,7 @@ import { encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
 import { translate } from './binding.ts'
 import { Purpose } from './cold.ts'
-import type { Key, Space, WriteOptions } from './engine.ts'
+import type { Durability, Key, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
 import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES } from './space.ts'
 import { putOptions, putVersion } from './write-options.ts'
@@ -129,8 +129,8 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
     }
   }
 
-  incr(key: Key, by: number, init?: number, ttlMs?: number): number {
-    let flags = 0
+  incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): number {
+    let flags = durability === 'none' ? Flag.volatile : 0
     if (init !== undefined) {
       flags |= Flag.init
       control[Control.init] = init

@@ -60,7 +60,12 @@ async function openIndex(warnings: string[]): Promise<LogIndex> {
   }
 }
 
-function start(handle: NativeHandle, index: LogIndex, warnings: string[]): PinnedKey[] {
+interface Start {
+  readonly firstFile: number
+  readonly pinned: PinnedKey[]
+}
+
+function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Start {
   const recovery = binding().startBelow(handle, {
     dir: data.ssdDir,
     ...index.position(),
@@ -79,11 +84,12 @@ function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Pinne
     throw error
   }
   warnings.push(...recovery.damage)
-  return data.pinnedNamespaces.flatMap((namespace) => {
+  const pinned = data.pinnedNamespaces.flatMap((namespace) => {
     const id = binding().namespaceId(handle, namespace)
     const fromLog = recovery.pinned.filter((pinned) => pinned.namespace === id).map(({ key }) => key)
     return [...new Set([...fromLog, ...pinnedKeys(index, id)])].map((key) => ({ namespace, key }))
   })
+  return { firstFile: recovery.firstFile, pinned }
 }
 
 /** Keys of the rows of a namespace whose records are pinned. */
@@ -141,9 +147,9 @@ async function run(): Promise<void> {
   const warnings: string[] = []
   const handle = binding().joinStore(data.dir)
   const index = await openIndex(warnings)
-  let pinned: PinnedKey[]
+  let found: Start
   try {
-    pinned = start(handle, index, warnings)
+    found = start(handle, index, warnings)
   } catch (error) {
     await index.close()
     binding().closeStore(handle, false)
@@ -161,7 +167,7 @@ async function run(): Promise<void> {
   }
   const scans = servePages(handle, index, hdd, data.dir, () => enqueueCheckpoint(true))
   reportIndex(handle, index)
-  const started: FromKeeper = { kind: 'started', pinned, warnings }
+  const started: FromKeeper = { kind: 'started', pinned: found.pinned, warnings }
   port.postMessage(started)
   const stopped = new Promise<void>((resolve) => {
     port.on('message', (message: Stop) => {
@@ -198,7 +204,7 @@ async function run(): Promise<void> {
       if (isDue) filteredAt = entries
       return pollMs
     }),
-    keeper.live.count(index, keeper.isStopping).then(() => {
+    keeper.live.count(index, found.firstFile, keeper.isStopping).then(() => {
       // One file after the other while there are some.
       return keep(async () => ((await drain.step()) ? 0 : pollMs))
     }),

@@ -8,15 +8,24 @@ import type { Outcome } from '../tiers/index-apply.ts'
 import type { LogIndex } from '../tiers/log-index.ts'
 import { eachPage } from './index-filter.ts'
 
+/** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
+const flagVolatile = 8
+
 export class LiveBytes {
   readonly #records = new Map<number, number>()
   /** Deletes that were copied. Counted anew after a start, when their files look empty once. */
   readonly #deletes = new Map<number, number>()
 
-  /** Counts what the index has; the part of it that was counted when the thread ends. */
-  async count(index: LogIndex, isStopping: () => boolean): Promise<void> {
+  /**
+   * Counts what the index has; the part of it that was counted when the thread ends. Volatile records before `firstFile`
+   * are of arenas that are gone.
+   */
+  async count(index: LogIndex, firstFile: number, isStopping: () => boolean): Promise<void> {
     await eachPage(index, isStopping, (rows) => {
-      for (const { row } of rows) this.add(row.file, row.bytes)
+      for (const { row } of rows) {
+        const isPast = (row.flags & flagVolatile) !== 0 && row.file < firstFile
+        if (!isPast) this.add(row.file, row.bytes)
+      }
     })
   }
 

@@ -156,6 +156,8 @@ export class Applier {
     if (old === undefined) return !isCopy
     const order = compareU64(batch, head + 16, old, rowAt.clock)
     if (order !== 0) return order > 0 && !isCopy
+    // A value stands over the delete that covers what it replaced.
+    if (batch[head + 2] !== old[rowAt.kind]) return batch[head + 2] === kindSet
     return comparePlaces(batch, head + 4, old, rowAt.file) > 0
   }
 

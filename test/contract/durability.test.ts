@@ -79,3 +79,43 @@ it('without a disk there is only none, and the message says why', async () => {
   await cache.set('k', 1, { durability: 'none' })
   expect(await cache.get('k')).toBe(1)
 })
+
+it('none: gone with the RAM, and so is what it replaced', async () => {
+  const dir = folder()
+  const cache = await openIn(dir)
+  const volatile = cache.namespace('sessions', { durability: 'none' })
+  await cache.set('set', 'old', { durability: 'sync' })
+  await cache.setMany(
+    [
+      ['a', 1],
+      ['b', 1],
+    ],
+    { durability: 'sync' },
+  )
+  await cache.set('set', 'new', { durability: 'none' })
+  await cache.setMany(
+    [
+      ['a', 2],
+      ['c', 2],
+    ],
+    { durability: 'none' },
+  )
+  await cache.incr('b', 1, { durability: 'none' })
+  await volatile.set('s', 'session')
+  const after = await afterwards(dir)
+  for (const key of ['set', 'a', 'b', 'c']) expect(await after.get(key)).toBe(undefined)
+  expect(await after.namespace('sessions').get('s')).toBe(undefined)
+  expect([await cache.get('set'), await cache.get('a'), await cache.get('b')]).toEqual(['new', 2, 2])
+  expect(await volatile.get('s')).toBe('session')
+})
+
+it('none: more than RAM holds is still all there until the store is closed', async () => {
+  const dir = folder()
+  let cache = await openIn(dir, { memory: '1mb', namespaces: { default: { durability: 'none' } } })
+  const count = 3000
+  for (let n = 0; n < count; n++) await cache.set(`k${n}`, `${n}`.padEnd(1000))
+  for (let n = 0; n < count; n++) expect(await cache.get(`k${n}`)).toBe(`${n}`.padEnd(1000))
+  await cache.close()
+  cache = await openIn(dir, { memory: '1mb' })
+  for (let n = 0; n < count; n++) expect(await cache.get(`k${n}`)).toBe(undefined)
+})

@@ -57,3 +57,21 @@ it('when its memory is lost too, everything flushed is there, and of the rest no
   }
   await new Child('crasher', [dir, journal, '1', 'verify,flushed']).end()
 })
+
+it('values without durability outlive the owner with its memory, and nothing older comes in their place', {
+  timeout,
+}, async () => {
+  const { dir } = storeFolder()
+  const stop = async (how: string, word: string) => {
+    const child = new Child('volatile', [dir, how])
+    await child.until((output) => output.includes(word))
+    await child.kill()
+  }
+  await stop('write', 'written')
+  await stop('kept', 'verified')
+  removeArena(dir)
+  await new Child('volatile', [dir, 'lost']).end()
+  // What a rebuilt index says is the same.
+  rmSync(join(dir, 'ssd', 'index'), { recursive: true })
+  await new Child('volatile', [dir, 'lost']).end()
+})

@@ -33,6 +33,11 @@ pub const FEED_VALUE_GONE: u8 = 2;
 /// Only in the log: a drain has copied the change here from a file that goes. It says nothing new.
 pub const FEED_COPY: u8 = 4;
 
+/// A volatile record that replaced one which a lower tier may have, or a version of it: the log covers that with a delete.
+pub const FEED_COVER: u8 = 8;
+/// A volatile record that is about to leave RAM: the log takes it as it is. No change.
+pub const FEED_SPILL: u8 = 16;
+
 pub const CHANGE_HEADER_BYTES: usize = 24;
 
 #[derive(Clone, Copy)]
@@ -78,6 +83,11 @@ impl Feed {
     /// Adds changes in one piece, so that a group is never split; the sequence of the last one. Called under the shard
     /// locks of their keys.
     pub fn push(&self, arena: &Arena, change: Change, locations: &[Location]) -> u64 {
+        self.push_with(arena, change, locations, 0)
+    }
+
+    /// The same with a flag for each of them.
+    pub fn push_with(&self, arena: &Arena, change: Change, locations: &[Location], flags: u8) -> u64 {
         let mut ring = lock(&self.ring);
         for (index, location) in locations.iter().enumerate() {
             let is_last = index + 1 == locations.len();
@@ -85,7 +95,7 @@ impl Feed {
                 location: *location,
                 generation: arena.generation(location.segment).load(Ordering::Relaxed) as u32,
                 change,
-                flags: if is_last { 0 } else { FEED_GROUP_MORE },
+                flags: flags | if is_last { 0 } else { FEED_GROUP_MORE },
                 epoch: 0,
             };
             self.add(&mut ring, entry);

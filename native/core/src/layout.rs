@@ -14,7 +14,7 @@
 /// "RAMCACHE" as little-endian bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"RAMCACHE");
 /// Raised by every change of what is drawn here; another version is refused.
-pub const LAYOUT_VERSION: u64 = 2;
+pub const LAYOUT_VERSION: u64 = 3;
 
 pub const WORD_BYTES: usize = 8;
 /// Records begin at multiples of this; two may share a word, which is then written by read and write of the whole.
@@ -143,6 +143,9 @@ pub mod superblock {
     pub const GROUP_RECORDS: usize = 47;
     /// Highest clock word that the value log has.
     pub const LOGGED_CLOCK: usize = 48;
+    /// First file of the value log of this arena's time; 0 before it has a log. Volatile records in older files are of
+    /// arenas that are gone.
+    pub const LOG_FIRST_FILE: usize = 49;
 
     #[cfg(not(loom))]
     pub const WORDS: usize = 512;

@@ -4,7 +4,7 @@
 use crate::arena::Arena;
 use crate::error::{Code, Result, StoreError};
 use crate::layout::{self, superblock, NAMESPACES_MAX, NAMESPACE_NAME_BYTES_MAX};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// What the owner counts for one namespace.
 #[derive(Default)]
@@ -13,6 +13,8 @@ pub struct Usage {
     pub payload_bytes: AtomicU64,
     /// Part of the store's charges, by log.
     pub charges: [AtomicU64; 2],
+    /// Whether a volatile record has ever come into RAM: those are in no index below.
+    pub has_volatile: AtomicBool,
 }
 
 /// The id of a name, or `None` when no such namespace has been made.

@@ -27,7 +27,8 @@ pub const FLAG_TOMBSTONE: u32 = 16;
 pub const FLAG_EXT: u32 = 32;
 /// Never evicted: what other records need in order to be decoded.
 pub const FLAG_PINNED: u32 = 64;
-const FLAGS_KNOWN: u32 = 127;
+/// Outlives no arena: the value log gets it only when RAM has no room, for as long as this arena is there.
+pub const FLAG_VOLATILE: u32 = 128;
 
 pub const EXT_EXPIRY_AT: u32 = 1;
 pub const EXT_EXPIRY_CLOCK: u32 = 2;
@@ -80,6 +81,9 @@ pub struct Header {
 impl Header {
     pub fn is_tombstone(&self) -> bool {
         self.flags & FLAG_TOMBSTONE != 0
+    }
+    pub fn is_volatile(&self) -> bool {
+        self.flags & FLAG_VOLATILE != 0
     }
     pub fn is_run(&self) -> bool {
         self.flags & FLAG_RUN != 0
@@ -160,9 +164,6 @@ impl Header {
     #[inline(never)]
     fn parse_optional(&mut self, load: impl Fn(usize) -> Option<u32>) -> Option<()> {
         let flags = self.flags;
-        if flags & !FLAGS_KNOWN != 0 {
-            return None;
-        }
         let mut at = HEADER_BYTES_MIN / GRAIN_BYTES;
         let mut take = |bytes: usize| -> Option<u64> {
             let low = load(at)? as u64;
@@ -230,6 +231,7 @@ pub struct Parts<'a> {
     pub run_bytes: Option<u32>,
     pub is_tombstone: bool,
     pub is_pinned: bool,
+    pub is_volatile: bool,
     /// Lifetime from the clock word on; 0 = none.
     pub ttl_ms: u64,
     /// Absolute expiry, set apart from the value at `expiry_clock`; both 0 = none.
@@ -269,6 +271,7 @@ impl RecordBuffer {
         flags |= FLAG_TOMBSTONE * parts.is_tombstone as u32;
         flags |= FLAG_EXT * (ext != 0) as u32;
         flags |= FLAG_PINNED * parts.is_pinned as u32;
+        flags |= FLAG_VOLATILE * parts.is_volatile as u32;
         let mut meta = flags | (parts.value_type as u32) << 8;
         if !is_long {
             meta |= (parts.key.len() as u32 - 1) << 12 | (value_bytes as u32) << 20;

@@ -10,7 +10,7 @@ use ramcache_core::layout::{
 use ramcache_core::record::{Header, Parts, RecordBuffer};
 use ramcache_core::segment::{Extent, Runs};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 const WHAT_TO_DO: &str =
     "the shared bytes have changed: raise LAYOUT_VERSION in layout.rs, then VERSION and the bytes pinned here";
 
@@ -69,6 +69,8 @@ fn words_of_the_superblock_stay_where_they_are() {
         ("GROUP_FIRST", GROUP_FIRST),
         ("GROUP_LAST", GROUP_LAST),
         ("GROUP_RECORDS", GROUP_RECORDS),
+        ("LOGGED_CLOCK", LOGGED_CLOCK),
+        ("LOG_FIRST_FILE", LOG_FIRST_FILE),
         ("WORDS", WORDS),
     ];
     let pinned = [
@@ -105,6 +107,8 @@ fn words_of_the_superblock_stay_where_they_are() {
         ("GROUP_FIRST", 45),
         ("GROUP_LAST", 46),
         ("GROUP_RECORDS", 47),
+        ("LOGGED_CLOCK", 48),
+        ("LOG_FIRST_FILE", 49),
         ("WORDS", 512),
     ];
     pin(&found, &pinned);
@@ -266,6 +270,7 @@ fn records_of_every_form_keep_their_bytes() {
         ("runs", record(Parts { value: &extent, run_bytes: Some(500), ..short })),
         ("tombstone", record(Parts { value: b"", value_type: 0, is_tombstone: true, ..short })),
         ("pinned", record(Parts { is_pinned: true, ..short })),
+        ("volatile", record(Parts { is_volatile: true, ..short })),
         ("expiry of its own", record(Parts { expires_at: 0x1122_3344_5566, ..short })),
         (
             "touched",
@@ -287,6 +292,7 @@ fn records_of_every_form_keep_their_bytes() {
                 run_bytes: Some(70_000),
                 is_tombstone: false,
                 is_pinned: true,
+                is_volatile: false,
                 ttl_ms: 0,
                 expires_at: 1,
                 expiry_clock: 2,
@@ -307,6 +313,7 @@ fn records_of_every_form_keep_their_bytes() {
 ("runs", "08070605040302010822401f010000006b6579020050000000000000"),
 ("tombstone", "0807060504030201102000006b657900"),
 ("pinned", "0807060504030201402250006b657976616c7565"),
+("volatile", "0807060504030201802250006b657976616c7565"),
 ("expiry of its own", "0807060504030201202250000100000066554433221100006b657976616c7565"),
 ("touched", "08070605040302012022500003000000665544332211000001006655443322116b657976616c7565"),
 ("idle", "080706050403020122225000e803000004000000e80300006b657976616c7565"),

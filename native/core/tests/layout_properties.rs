@@ -102,6 +102,7 @@ impl Record {
             run_bytes: self.run.map(|(_, bytes)| bytes),
             is_tombstone: self.is_tombstone,
             is_pinned: self.is_pinned,
+            is_volatile: false,
             ttl_ms: self.ttl_ms,
             expires_at: self.expires_at,
             expiry_clock: self.expiry_clock,

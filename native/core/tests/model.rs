@@ -158,7 +158,7 @@ impl Model {
         let answer = self
             .store
             .store()
-            .increment(key.0, &key.1, by, Some(10.0), 0, &mut self.buffer)
+            .increment(key.0, &key.1, by, Some(10.0), 0, false, &mut self.buffer)
             .expect("counted");
         let Number::Is(sum) = answer else { panic!("counters hold whole numbers: {answer:?}") };
         let expected = before.unwrap_or(10.0) + by;

@@ -181,7 +181,7 @@ fn an_increment_keeps_sliding_expiry_and_tags() {
     let five = 5f64.to_le_bytes();
     let counter = WriteRequest { value_type: 3, idle_ms: 300, tags: b"\x01a", ..request(b"n", &five) };
     store.store().set(&counter, &mut buffer).expect("written");
-    let sum = store.store().increment(0, b"n", 1.0, None, 0, &mut buffer).expect("counted");
+    let sum = store.store().increment(0, b"n", 1.0, None, 0, false, &mut buffer).expect("counted");
     assert_eq!(sum, Number::Is(6.0));
     let hash = store.store().hasher().hash(0, b"n");
     let mut copied = ramcache_core::ops::read::Copied::default();

@@ -105,7 +105,7 @@ impl Worker<'_> {
         let key = (self.namespace, b"count".to_vec());
         let before =
             self.entries.get(&key).map(|bytes| f64::from_le_bytes(bytes[..].try_into().expect("a double")));
-        let answer = self.store.store().increment(key.0, &key.1, 1.0, Some(0.0), 0, &mut self.buffer);
+        let answer = self.store.store().increment(key.0, &key.1, 1.0, Some(0.0), 0, false, &mut self.buffer);
         let Number::Is(sum) = answer.expect("room for a number") else { panic!("not a number") };
         let expected = before.unwrap_or(0.0) + 1.0;
         assert!(sum == expected || (self.may_evict && sum == 1.0), "{sum} is not {expected}");

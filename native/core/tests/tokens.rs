@@ -36,7 +36,7 @@ fn every_way_to_change_an_entry_bumps_its_token() {
     assert!(!survives(&store, || core.set_many(&[request]).expect("written")), "a group");
     assert!(
         !survives(&store, || {
-            core.increment(0, KEY, 1.0, None, 0, &mut buffer).expect("a number");
+            core.increment(0, KEY, 1.0, None, 0, false, &mut buffer).expect("a number");
         }),
         "an increment"
     );

@@ -234,13 +234,17 @@ pub fn fail_misses(handle: &External<Handle>, ids: Vec<f64>, message: String, is
     Ok(())
 }
 
-/// The number of a question that is answered when every change made so far is durable, or just logged; 0 when that is so
-/// already.
+/// The number of a question that is answered when every change made so far is logged (`what` 0) or durable (1), or when all
+/// deletes are durable that cover what volatile writes have replaced (2); 0 when that is so already.
 #[napi(js_name = "awaitLog")]
-pub fn await_log(handle: &External<Handle>, asker: u32, is_synced: bool) -> Result<f64> {
-    let sequence = owner(handle)?.sequence();
-    let reached = if is_synced { Reached::Durable } else { Reached::Logged };
-    Ok(below(handle)?.await_reached(asker, sequence, reached).unwrap_or(0) as f64)
+pub fn await_log(handle: &External<Handle>, asker: u32, what: u32) -> Result<f64> {
+    let below = below(handle)?;
+    let (sequence, reached) = match what {
+        0 => (owner(handle)?.sequence(), Reached::Logged),
+        1 => (owner(handle)?.sequence(), Reached::Durable),
+        _ => (below.covered(), Reached::Durable),
+    };
+    Ok(below.await_reached(asker, sequence, reached).unwrap_or(0) as f64)
 }
 
 #[napi(object)]
@@ -267,6 +271,8 @@ pub struct NativeKey {
 /// What the log had that the index does not.
 #[napi(object)]
 pub struct NativeRecovery {
+    /// Volatile records in files before this one are of arenas that are gone.
+    pub first_file: u32,
     pub changes: f64,
     pub bytes: f64,
     /// Of the log, 16 hexadecimal digits.
@@ -288,7 +294,7 @@ pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Re
         .chunks_exact(3)
         .map(|epoch| (epoch[0], (epoch[1] as u64) << 32 | epoch[2] as u64))
         .collect();
-    let Started { recovery, store_id, pinned } = owned
+    let Started { recovery, store_id, first_file, pinned } = owned
         .start_below(&BelowOptions {
             dir: options.dir.into(),
             from: Position { file: options.file, offset: options.offset },
@@ -300,6 +306,7 @@ pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Re
         })
         .map_err(coded)?;
     Ok(NativeRecovery {
+        first_file,
         changes: recovery.changes as f64,
         bytes: recovery.bytes as f64,
         store_id: format!("{store_id:016x}"),

@@ -250,12 +250,16 @@ pub unsafe extern "C" fn group(env: sys::napi_env, info: sys::napi_callback_info
 }
 
 /// `scan(bucketCount or -1, bucket, prefix)`: `[next bucketCount or -1, next bucket, key, version, created, expires,
-/// size, tags, key, ...]`.
+/// size, tags, key, ...]`. With 1 behind it only volatile entries, the bytes of its key in front of each.
 pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
-    let ([count, bucket, prefix], data) = raw::arguments::<3>(env, info);
+    let ([count, bucket, prefix, wants_volatile], data) = raw::arguments::<4>(env, info);
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
+        let wants_volatile = raw::as_double(env, wants_volatile) == Some(1.0);
+        if wants_volatile && !space.store()?.may_have_volatile(space.namespace) {
+            return Ok(raw::array(env, &[raw::double(env, -1.0), raw::double(env, 0.0)]));
+        }
         let count = raw::as_double(env, count).unwrap_or(-1.0);
         let bucket = raw::as_double(env, bucket).unwrap_or(0.0);
         let cursor =
@@ -271,6 +275,12 @@ pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info)
         fields.push(raw::double(env, next.map_or(-1.0, |cursor| cursor.bucket_count as f64)));
         fields.push(raw::double(env, next.map_or(0.0, |cursor| cursor.bucket as f64)));
         for entry in entries {
+            if wants_volatile {
+                if !entry.header.is_volatile() {
+                    continue;
+                }
+                fields.push(raw::buffer_of(env, &entry.key));
+            }
             fields.push(raw::utf8(env, &entry.key));
             fields.extend(describe(env, space, &entry.header, &entry.tags));
         }

@@ -53,6 +53,7 @@ pub mod flag {
     pub const INIT: u32 = 128;
     pub const RAM_DECIDES: u32 = 256;
     pub const BLIND: u32 = 512;
+    pub const VOLATILE: u32 = 1024;
 }
 
 #[derive(Clone)]

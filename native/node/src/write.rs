@@ -17,6 +17,7 @@ struct Options {
     idle_ms: u64,
     tags: Vec<u8>,
     is_pinned: bool,
+    is_volatile: bool,
     conditions: Conditions,
     is_blind: bool,
     init: Option<f64>,
@@ -36,6 +37,7 @@ fn take_options(scratch: &Scratch) -> Options {
         idle_ms: number(flag::IDLE, control::IDLE),
         tags: bytes[bytes.len() - tag_bytes.min(bytes.len())..].to_vec(),
         is_pinned: has(flag::PINNED),
+        is_volatile: has(flag::VOLATILE),
         conditions: Conditions {
             if_version: has(flag::IF_VERSION).then(|| wanted_version(scratch)),
             if_absent: has(flag::IF_ABSENT),
@@ -95,6 +97,7 @@ pub unsafe extern "C" fn set(env: sys::napi_env, info: sys::napi_callback_info) 
             idle_ms: options.idle_ms,
             tags: &options.tags,
             is_pinned: options.is_pinned,
+            is_volatile: options.is_volatile,
             conditions: options.conditions,
         };
         let outcome = store.set(&request, buffer)?;
@@ -169,6 +172,7 @@ pub unsafe extern "C" fn set_many(env: sys::napi_env, info: sys::napi_callback_i
                 idle_ms: options.idle_ms,
                 tags: &options.tags,
                 is_pinned: false,
+                is_volatile: options.is_volatile,
                 conditions: Conditions::default(),
             });
         }
@@ -226,7 +230,8 @@ pub unsafe extern "C" fn increment(env: sys::napi_env, info: sys::napi_callback_
         let mut buffer = std::mem::take(&mut space.buffer);
         let store = space.store()?;
         let key = space.key.bytes();
-        let answer = store.increment(space.namespace, key, by, options.init, options.ttl_ms, &mut buffer);
+        let (init, ttl_ms, is_volatile) = (options.init, options.ttl_ms, options.is_volatile);
+        let answer = store.increment(space.namespace, key, by, init, ttl_ms, is_volatile, &mut buffer);
         space.buffer = buffer;
         match answer? {
             Number::Is(sum) => Ok(raw::double(env, sum)),

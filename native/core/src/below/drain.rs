@@ -12,7 +12,7 @@ use crate::layout::superblock;
 use crate::log::format::BATCH_HEADER_BYTES;
 use crate::log::{pack_entry, FileInfo, LogLocation, LogRead, LoggedChange, Position};
 use crate::namespaces;
-use crate::record::{Header, RecordBuffer, FLAG_PINNED};
+use crate::record::{Header, RecordBuffer, FLAG_PINNED, FLAG_VOLATILE};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 
@@ -179,18 +179,22 @@ impl Store {
             // Few, and what they hide may come from anywhere, so the newest always stays.
             return if change.clock >= epoch { Plan::Copy } else { Plan::Drop };
         }
-        let is_expired = change.header.is_expired(self.arena.expiry_now_ms());
+        let is_past = below.is_of_the_past(change);
+        let is_over = is_past || change.header.is_expired(self.arena.expiry_now_ms());
+        // Of its own arena the cover of a volatile value is what a scan finds the key by.
+        let is_cover = change.change == Change::Delete && change.header.is_volatile();
         match change.change {
             _ if change.clock <= epoch => Plan::Drop,
+            Change::Delete if is_cover && !is_past => Plan::Copy,
             Change::Delete if how.is_oldest => Plan::Drop,
-            _ if is_expired && how.is_oldest => Plan::Drop,
-            _ if is_expired => Plan::Bury,
+            _ if is_over && how.is_oldest => Plan::Drop,
+            _ if is_over => Plan::Bury,
             Change::Delete => Plan::Copy,
             _ => {
-                let is_pinned = change.header.flags & FLAG_PINNED != 0;
+                let stays = change.header.flags & (FLAG_PINNED | FLAG_VOLATILE) != 0;
                 let hash = self.hasher.hash(change.namespace, change.key());
                 // Asked last: the question uses up the answer.
-                match how.demotes && !is_pinned && !below.recency.take(hash) {
+                match how.demotes && !stays && !below.recency.take(hash) {
                     true => Plan::Demote,
                     false => Plan::Copy,
                 }

@@ -1,5 +1,6 @@
 //! The thread of the log: follows the feed, writes what it reads, syncs within the interval.
 
+use super::volatile::loggable;
 use super::Below;
 use crate::error::{Code, Result, StoreError};
 use crate::feed::FeedRead;
@@ -74,7 +75,7 @@ impl Follower<'_> {
         while self.next <= head {
             match self.store.read_feed(self.next, BATCH_BYTES) {
                 FeedRead::Batch { first, next, bytes } if next > first => {
-                    self.log(first, next, &bytes)?;
+                    self.log(first, next, &loggable(bytes))?;
                     self.next = next;
                     if self.below.progress.failure().is_some() {
                         self.below.progress.set_failure(None);
@@ -94,6 +95,9 @@ impl Follower<'_> {
     }
 
     fn log(&self, first: u64, next: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let arena_id = self.store.arena.superblock(superblock::ARENA_ID).load(Ordering::Relaxed);
         let _appending = lock(&self.below.appending);
         let at = self.below.log.append(arena_id, first, next, bytes)?;

@@ -14,6 +14,7 @@ mod scan;
 mod serve;
 mod start;
 mod touches;
+mod volatile;
 
 pub use drain::{Draining, FilePart, LogState, Moved};
 pub use misses::{Answer, Bell, Miss, Misses, Purpose, Tier};
@@ -23,7 +24,7 @@ pub use serve::Row;
 pub use start::{BelowOptions, PinnedKey, Started};
 
 use crate::error::Result;
-use crate::feed::Change;
+use crate::feed::{Change, FEED_COVER};
 use crate::layout::superblock;
 use crate::layout::Location;
 use crate::log::{LogLocation, LogTotals, LoggedChange, Position, Recovery, TailIndex, ValueLog};
@@ -102,6 +103,11 @@ pub struct Below {
     recency: Recency,
     /// There is a tier below the log and its index.
     has_lower: bool,
+    /// See [`superblock::LOG_FIRST_FILE`].
+    first_file: u32,
+    /// Sequence of the last change that covers something with a delete: no volatile write is acknowledged before that is
+    /// durable.
+    covered: AtomicU64,
     /// LOCK: log waits. Questions to be answered when the log has got somewhere.
     waits: Mutex<Vec<Wait>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -115,7 +121,6 @@ impl Below {
             progress: Progress::default(),
             misses: Misses::default(),
             counts: BelowCounts::default(),
-            log,
             tail: TailIndex::new(seed, options.from),
             appending: Mutex::new(()),
             appended_before: Mutex::new(0),
@@ -126,6 +131,9 @@ impl Below {
             // Bits for a key in 128 bytes of the budget, when there is somewhere to go for those that were not read.
             recency: Recency::new(if options.has_lower { slots } else { 1 }),
             has_lower: options.has_lower,
+            first_file: volatile::first_file(store, &log),
+            covered: AtomicU64::new(0),
+            log,
             waits: Mutex::new(Vec::new()),
             thread: Mutex::new(None),
         }
@@ -214,6 +222,11 @@ impl Below {
         self.misses.answer(answers);
     }
 
+    /// Everything in the log before this survives a power cut.
+    pub fn log_synced(&self) -> Position {
+        self.log.synced()
+    }
+
     /// Since the log was opened.
     pub fn log_totals(&self) -> LogTotals {
         self.log.totals()
@@ -260,14 +273,24 @@ impl Store {
         below.progress.wait_logged(head - allowed)
     }
 
-    /// Tells the feed of changes, under the shard locks of their keys.
-    pub(crate) fn announce(&self, change: Change, locations: &[Location]) {
-        let last = self.feed.push(&self.arena, change, locations);
+    /// Tells the feed of changes, under the shard locks of their keys; `must_cover` as [`Store::must_cover`] says.
+    pub(crate) fn announce(&self, change: Change, locations: &[Location], must_cover: bool) {
+        // A delete is logged itself.
+        let flags = if must_cover && change != Change::Delete { FEED_COVER } else { 0 };
+        let last = self.announce_with(change, locations, flags);
+        if let (true, Some(below)) = (must_cover, self.below.get()) {
+            below.covered.fetch_max(last, Ordering::Relaxed);
+        }
+    }
+
+    fn announce_with(&self, change: Change, locations: &[Location], flags: u8) -> u64 {
+        let last = self.feed.push_with(&self.arena, change, locations, flags);
         if self.below.get().is_some() {
             for location in locations {
                 self.segments.note_change(location.segment, last);
             }
         }
+        last
     }
 
     /// The first change a drain has to wait for before it may go on in a segment; `None` when all are logged.

@@ -81,7 +81,7 @@ impl Store {
         let (header, record, run, tier) = match place {
             ScanSource::Row(place) => {
                 let change = change_at(below.log.read(place, &mut bytes)?)?;
-                if change.is_value_gone() {
+                if change.is_value_gone() || below.is_of_the_past(&change) {
                     return Ok(None);
                 }
                 (change.header, change.record, change.run, Tier::Ssd)

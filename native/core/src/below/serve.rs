@@ -143,7 +143,8 @@ impl Store {
         };
         let header = change.header;
         let is_same = header.namespace == miss.namespace && change.key() == miss.key;
-        if !is_same || change.is_value_gone() || self.is_dead(&header) {
+        let is_gone = change.is_value_gone() || below.is_of_the_past(&change);
+        if !is_same || is_gone || self.is_dead(&header) {
             return Read::Nothing;
         }
         let record_bytes = change.record.len();

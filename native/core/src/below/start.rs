@@ -59,6 +59,8 @@ pub struct Started {
     pub recovery: Recovery,
     /// Of the log: what lies in another tier must name the same.
     pub store_id: u64,
+    /// Volatile records in files before this one are of arenas that are gone.
+    pub first_file: u32,
     /// Namespaces and keys of pinned records that the log has and the index may not.
     pub pinned: Vec<PinnedKey>,
 }
@@ -110,7 +112,7 @@ impl OwnedStore {
         *lock(&below.thread) = Some(thread);
         store.log_again()?;
         store.hold_drains(false);
-        Ok(Started { recovery, store_id, pinned })
+        Ok(Started { recovery, store_id, first_file: below.first_file, pinned })
     }
 }
 
@@ -164,12 +166,17 @@ impl Store {
             if header.clock.max(header.expiry_clock) <= since {
                 continue;
             }
+            if header.is_volatile() {
+                // Its cover may have died with the owner, and nobody who writes over it asks again.
+                self.announce(Change::Set, &[location], true);
+                continue;
+            }
             let change = match (header.is_tombstone(), header.expiry_clock == header.clock) {
                 (true, _) => Change::Delete,
                 (false, true) => Change::Set,
                 (false, false) => Change::Touch,
             };
-            self.announce(change, &[location]);
+            self.announce(change, &[location], false);
         }
         Ok(slots.next().is_some())
     }

@@ -32,6 +32,8 @@ pub const ENTRY_COPY: u8 = 1;
 pub const ENTRY_TOUCHED: u8 = 2;
 /// Flag: the record never leaves RAM.
 pub const ENTRY_PINNED: u8 = 4;
+/// Flag: the record outlives no arena, or covers what one that does not has replaced.
+pub const ENTRY_VOLATILE: u8 = 8;
 pub const ENTRY_HEADER_BYTES: usize = 32;
 const NAMESPACE_BYTES: usize = 2;
 
@@ -111,6 +113,8 @@ impl Checkpoint {
 pub(crate) fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let kind = match change.change {
         Change::Set | Change::Touch => ENTRY_SET,
+        // What covers a volatile value: the key is there, in RAM.
+        Change::Delete if change.header.is_volatile() => ENTRY_SET,
         Change::Delete => ENTRY_DELETE,
         Change::Clear => ENTRY_CLEAR,
     };
@@ -119,8 +123,10 @@ pub(crate) fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     out.extend_from_slice(&((NAMESPACE_BYTES + change.key().len()) as u16).to_le_bytes());
     let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
     let is_known = kind == ENTRY_CLEAR && change.is_copy();
-    let flags =
-        (ENTRY_COPY * is_known as u8) | (ENTRY_TOUCHED * is_touched as u8) | (ENTRY_PINNED * is_pinned as u8);
+    let flags = (ENTRY_COPY * is_known as u8)
+        | (ENTRY_TOUCHED * is_touched as u8)
+        | (ENTRY_PINNED * is_pinned as u8)
+        | (ENTRY_VOLATILE * header.is_volatile() as u8);
     out.extend_from_slice(&[kind, flags]);
     out.extend_from_slice(&change.location.file.to_le_bytes());
     out.extend_from_slice(&change.location.offset.to_le_bytes());

@@ -51,8 +51,9 @@ impl TailEntry {
         }
     }
 
-    fn version(&self) -> (u64, u64) {
-        (self.clock, self.expiry_clock)
+    /// At the same clock word a value stands over the delete that covers what it replaced.
+    fn version(&self) -> (u64, u64, bool) {
+        (self.clock, self.expiry_clock, !self.is_deleted)
     }
 }
 

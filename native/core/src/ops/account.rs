@@ -43,6 +43,9 @@ impl Store {
             return;
         }
         let usage = &self.usage[header.namespace as usize];
+        if header.is_volatile() && !usage.has_volatile.load(Ordering::Relaxed) {
+            usage.has_volatile.store(true, Ordering::Relaxed);
+        }
         let charge = self.charge_of(header);
         self.charges[queue as usize].fetch_add(charge, Ordering::Relaxed);
         usage.charges[queue as usize].fetch_add(charge, Ordering::Relaxed);
@@ -52,6 +55,11 @@ impl Store {
             self.payload_bytes.fetch_add(header.payload_bytes(), Ordering::Relaxed);
             usage.payload_bytes.fetch_add(header.payload_bytes(), Ordering::Relaxed);
         }
+    }
+
+    /// Whether RAM may have entries that a scan of the index below does not find.
+    pub fn may_have_volatile(&self, namespace: u32) -> bool {
+        self.usage[namespace as usize].has_volatile.load(Ordering::Relaxed)
     }
 
     pub(crate) fn account_leave(&self, queue: Queue, header: &Header) {

@@ -60,6 +60,7 @@ impl Store {
             run_bytes: Some(header.value_bytes),
             is_tombstone: false,
             is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
+            is_volatile: header.is_volatile(),
             ttl_ms: 0,
             expires_at: header.expires_at,
             expiry_clock: if header.expiry_clock == header.clock { 0 } else { header.expiry_clock },

@@ -43,6 +43,8 @@ enum Step {
     Stays,
     /// Not before this change is logged.
     Waits(u64),
+    /// The same, and the log has been told of it just now.
+    Spills(u64),
 }
 
 impl Store {
@@ -70,6 +72,10 @@ impl Store {
                         Step::Stays => break,
                         Step::Waits(change) => {
                             waits_for = Some(change);
+                            break;
+                        }
+                        Step::Spills(change) => {
+                            waits_for = Some(self.spill_ahead(queue, location, must_evict).max(change));
                             break;
                         }
                     }
@@ -113,12 +119,62 @@ impl Store {
                     return Step::Stays;
                 }
                 if !is_kept {
+                    if let Some(change) = self.spill_record(&header, location, hash) {
+                        return Step::Spills(change);
+                    }
                     self.evict(queue, &header, location, slot, hash, false);
                 }
             }
-            Verdict::Evict { ghost } => self.evict(queue, &header, location, slot, hash, ghost),
+            Verdict::Evict { ghost } => {
+                if let Some(change) = self.spill_record(&header, location, hash) {
+                    return Step::Spills(change);
+                }
+                self.evict(queue, &header, location, slot, hash, ghost);
+            }
         }
         Step::Over(grains)
+    }
+
+    /// Tells the log of the volatile records behind one, which will leave next: one turn of the log for all of them
+    /// instead of one for each. The last change to wait for, 0 when there is none.
+    fn spill_ahead(&self, queue: Queue, from: Location, must_evict: bool) -> u64 {
+        let used = match self.log(queue).segments().0.first() {
+            Some((segment, used)) if *segment == from.segment => *used,
+            _ => return 0,
+        };
+        let mut last = 0;
+        let mut location = from;
+        loop {
+            let header = read_header(&self.arena, location).expect("the owner's logs hold records");
+            location.offset += header.record_grains() as u32;
+            if location.offset >= used || !self.has_room_to_spill() {
+                return last;
+            }
+            let header = read_header(&self.arena, location).expect("the owner's logs hold records");
+            if !header.is_volatile() {
+                continue;
+            }
+            let hash = self.hash_of_record(&header, location);
+            let _shard = lock(&self.shards[shard_of(hash)]);
+            if self.is_closed() {
+                return last;
+            }
+            let Some(slot) = Index::find_location(&self.arena, hash, location) else { continue };
+            let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
+            if matches!(self.verdict(queue, &header, access, must_evict), Verdict::Evict { .. }) {
+                last = self.spill_record(&header, location, hash).unwrap_or(last);
+            }
+        }
+    }
+
+    fn spill_record(&self, header: &Header, location: Location, hash: u64) -> Option<u64> {
+        if !header.is_volatile() {
+            return None;
+        }
+        let first = self.arena.record_byte(location).expect("inside its segment");
+        let mut key = vec![0; header.key_bytes as usize];
+        copy_out(self.arena.data(), first, header.key_at as usize, &mut key);
+        self.spill_volatile(header, &key, hash, location)
     }
 
     fn verdict(&self, queue: Queue, header: &Header, access: u8, must_evict: bool) -> Verdict {

@@ -156,6 +156,11 @@ impl Store {
         ] {
             self.arena.superblock(word).store(value, Ordering::Relaxed);
         }
+        let must_cover = requests.iter().zip(records.iter()).any(|(request, record)| {
+            let hash = self.hasher.hash(request.namespace, request.key);
+            let current = self.find(request.namespace, request.key, hash);
+            self.must_cover(hash, Change::Set, &record.header(), current.as_ref())
+        });
         group.store(before.wrapping_add(1), Ordering::Release);
         // SYNC group: who sees a slot of this group sees the odd count, or the even one after it.
         fence(Ordering::Release);
@@ -167,7 +172,7 @@ impl Store {
         }
         group.store(before.wrapping_add(2), Ordering::Release);
         self.arena.superblock(superblock::GROUP_RECORDS).store(0, Ordering::Relaxed);
-        self.announce(Change::Set, places);
+        self.announce(Change::Set, places, must_cover);
     }
 
     fn slot_for_group(&self, hash: u64) -> Slot {

@@ -31,4 +31,6 @@ pub use update::Number;
 #[cfg(not(loom))]
 pub use write::check_key;
 #[cfg(not(loom))]
+pub(crate) use write::Current;
+#[cfg(not(loom))]
 pub use write::{Conditions, Outcome, Version, WriteRequest};

@@ -46,6 +46,7 @@ impl Store {
             value: if extents.is_empty() { value } else { &extent_bytes },
             run_bytes: (!extents.is_empty()).then_some(value.len() as u32),
             is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
+            is_volatile: header.is_volatile(),
             expires_at: header.expires_at,
             expiry_clock: if header.expiry_clock == header.clock { 0 } else { header.expiry_clock },
             idle_ms: header.idle_ms,
@@ -97,7 +98,7 @@ impl Store {
                 match self.publish(hash, None, false, false, false, buffer) {
                     Ok(location) => {
                         if let Some(change) = again {
-                            self.announce(change, &[location]);
+                            self.announce(change, &[location], false);
                         }
                         break;
                     }

@@ -50,6 +50,7 @@ impl Store {
                 value,
                 run_bytes: header.is_run().then_some(header.value_bytes),
                 is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
+                is_volatile: header.is_volatile(),
                 expires_at: if lifetime == 0 {
                     0
                 } else {
@@ -67,6 +68,7 @@ impl Store {
     }
 
     /// Adds to a stored whole number; a missing one is created as `init + by` when `init` is given. Its expiry stays.
+    #[allow(clippy::too_many_arguments)]
     pub fn increment(
         &self,
         namespace: u32,
@@ -74,6 +76,7 @@ impl Store {
         by: f64,
         init: Option<f64>,
         ttl_ms: u64,
+        is_volatile: bool,
         buffer: &mut RecordBuffer,
     ) -> Result<Number> {
         check_key(key)?;
@@ -101,6 +104,7 @@ impl Store {
                 key,
                 value_type: value_type::NUMBER,
                 value: &sum.to_le_bytes(),
+                is_volatile: is_volatile && !kept.is_pinned,
                 ..kept
             });
             SET

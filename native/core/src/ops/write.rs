@@ -41,6 +41,8 @@ pub struct WriteRequest<'a> {
     /// Encoded tags: for each a length byte and its bytes.
     pub tags: &'a [u8],
     pub is_pinned: bool,
+    /// Durability `none`: see [`crate::record::FLAG_VOLATILE`].
+    pub is_volatile: bool,
     pub conditions: Conditions,
 }
 
@@ -179,6 +181,7 @@ impl Store {
             value: if is_run { &extent_bytes } else { request.value },
             run_bytes: is_run.then_some(request.value.len() as u32),
             is_pinned: request.is_pinned,
+            is_volatile: request.is_volatile && !request.is_pinned,
             ttl_ms: if is_relative { lifetime } else { 0 },
             expires_at: if is_relative { 0 } else { self.absolute(lifetime) },
             idle_ms: request.idle_ms as u32,
@@ -260,10 +263,11 @@ impl Store {
                 } else {
                     buffer.stamp(current.expect("what keeps a clock replaces a record").header.clock);
                 }
+                let must_cover = self.must_cover(hash, change, &buffer.header(), current.as_ref());
                 let is_ghost = current.is_none() && *is_ghost.get_or_insert_with(|| self.ghost.take(hash));
                 match self.publish(hash, current, live.is_some(), is_ghost, keeps_run, buffer) {
                     Ok(location) => {
-                        self.announce(change, &[location]);
+                        self.announce(change, &[location], must_cover);
                         let clock = buffer.header().clock;
                         drop(_shard);
                         self.pace();

@@ -46,8 +46,9 @@ proptest! {
                     let location = LogLocation { file: now.file, offset: now.offset, bytes: 24 };
                     let entry = TailEntry { location, clock, expiry_clock, expires_at: clock * 1000, is_deleted };
                     let standing = active.get(&key).or(frozen.as_ref().and_then(|frozen| frozen.get(&key)));
-                    let is_newer = standing
-                        .is_none_or(|standing| (standing.clock, standing.expiry_clock) < (clock, expiry_clock));
+                    // At one version a value stands over a delete.
+                    let version = |entry: &TailEntry| (entry.clock, entry.expiry_clock, !entry.is_deleted);
+                    let is_newer = standing.is_none_or(|standing| version(standing) < version(&entry));
                     if is_newer {
                         active.insert(key, entry);
                     }

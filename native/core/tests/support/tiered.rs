@@ -171,7 +171,7 @@ impl Tiered {
 
     pub fn increment(&mut self, key: &[u8]) -> Number {
         self.decide(key, |tiered| {
-            tiered.owned.store().increment(0, key, 1.0, Some(0.0), 0, &mut tiered.buffer)
+            tiered.owned.store().increment(0, key, 1.0, Some(0.0), 0, false, &mut tiered.buffer)
         })
     }
 

@@ -101,7 +101,7 @@ pub fn act(store: &Store, namespace: u32, writer: u32, number: u64, step: &Step)
             store.set_many(&requests).expect("set together");
         }
         Step::Increment { key } => {
-            let sum = store.increment(namespace, &names[key], 1.0, Some(0.0), 0, buffer);
+            let sum = store.increment(namespace, &names[key], 1.0, Some(0.0), 0, false, buffer);
             let Number::Is(sum) = sum.expect("counted") else { panic!("a counter is no number") };
             return sum;
         }
