@@ -40,6 +40,8 @@ interface Keeper {
   readonly index: LogIndex
   readonly live: LiveBytes
   readonly hdd: HddLink | undefined
+  /** When what is dead in the HDD tier is looked for next. */
+  hddSweepAt: number
   isStopping(): boolean
 }
 
@@ -119,7 +121,10 @@ async function checkpoint(keeper: Keeper, isForced: boolean): Promise<void> {
   } finally {
     binding().endCheckpoint(handle, isCommitted)
   }
-  for (const namespace of clearedIn(found.entries)) await sweep(keeper, namespace)
+  for (const namespace of clearedIn(found.entries)) {
+    await sweep(keeper, namespace)
+    keeper.hddSweepAt = 0
+  }
   reportIndex(handle, index)
 }
 
@@ -157,7 +162,14 @@ async function run(): Promise<void> {
   }
   let isStopping = false
   const hdd = data.hddDir === undefined ? undefined : new HddLink(startThread('hdd-worker', data))
-  const keeper: Keeper = { handle, index, live: new LiveBytes(), hdd, isStopping: () => isStopping }
+  const keeper: Keeper = {
+    handle,
+    index,
+    live: new LiveBytes(),
+    hdd,
+    hddSweepAt: Date.now() + hddSweepMs,
+    isStopping: () => isStopping,
+  }
   // One at a time: the log sets aside only one stretch.
   let checkpoints = Promise.resolve()
   const enqueueCheckpoint = (isForced: boolean) => {
@@ -190,7 +202,6 @@ async function run(): Promise<void> {
   }
   const drain = new LogDrain({ ...keeper, ...data, pause })
   let filteredAt = -1
-  let hddSweptAt = Date.now()
   const kept = Promise.all([
     keep(async () => {
       await enqueueCheckpoint(false)
@@ -209,8 +220,8 @@ async function run(): Promise<void> {
       return keep(async () => ((await drain.step()) ? 0 : pollMs))
     }),
     keep(async () => {
-      if (hdd !== undefined && Date.now() - hddSweptAt >= hddSweepMs) {
-        hddSweptAt = Date.now()
+      if (hdd !== undefined && Date.now() >= keeper.hddSweepAt) {
+        keeper.hddSweepAt = Date.now() + hddSweepMs
         await hdd.sweep()
       }
       return pollMs

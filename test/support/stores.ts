@@ -9,6 +9,7 @@ import type { ReadSpace, Space } from '../../src/native/engine.ts'
 
 export interface Placement {
   readonly cache: Cache
+  readonly dir: string
   /** Moves the time of the store on. */
   advance(ms: number): void
   /** Closes the cache and opens the same store again. */
@@ -43,6 +44,7 @@ async function place(dir: string, options: Partial<OpenOptions>): Promise<Placem
   const cache = await open({ memory: '8mb', tiers: { ssd: false }, ...internal, ...options, dir })
   return {
     cache,
+    dir,
     advance: (ms) => advanceClock(cache, ms),
     reopen: async () => {
       await cache.close()

@@ -97,38 +97,45 @@ it('ten times the budget, a third of it overwritten: the log is no larger than w
 
 const rounds = 6
 
-it('killed while it drains, with or without its arena and its index', async () => {
-  const seed = testSeed('drain crash')
-  const random = new Prng(seed)
-  const dir = testFolder()
-  const model = new Map<string, string>()
-  let next = 0
-  for (let round = 0; round < rounds; round++) {
-    const { last, copied } = await runAndKill(random, dir, seed, next)
-    for (; next <= last; next++) for (const [key, value] of batchOf(seed, next)) note(model, key, value)
-    // What was being written may be there or not.
-    const pending = new Map<string, (string | undefined)[]>()
-    for (const [key, value] of batchOf(seed, next)) pending.set(key, [...(pending.get(key) ?? []), value])
-    const isArenaLost = round % 2 === 1
-    const isIndexLost = round % 3 === 2
-    if (isArenaLost) loseArena(dir)
-    if (isIndexLost) rmSync(join(dir, 'ssd', 'index'), { recursive: true })
-    console.log(`drain crash: ${last} batches, ${copied} bytes copied`, { isArenaLost, isIndexLost })
-    expect(copied).toBeGreaterThan(0)
-    const cache = await open(openOptions(dir))
-    for (let key = 0; key < keyCount; key++) {
-      const name = `key ${key}`
-      const allowed = [model.get(name), ...(pending.get(name) ?? [])]
-      const found = (await cache.get(name)) as string | undefined
-      if (!allowed.includes(found))
-        expect({ name, found: found?.slice(0, 20) }).toEqual({
-          name,
-          allowed: allowed.map((value) => value?.slice(0, 20)),
-        })
+it.each([
+  ['drains', false],
+  ['demotes to an HDD tier', true],
+])(
+  'killed while it %s, with or without its arena and its index',
+  async (_, hasHdd) => {
+    const seed = testSeed('drain crash')
+    const random = new Prng(seed)
+    const dir = testFolder()
+    const model = new Map<string, string>()
+    let next = 0
+    for (let round = 0; round < rounds; round++) {
+      const { last, moved } = await runAndKill(random, dir, seed, next, hasHdd)
+      for (; next <= last; next++) for (const [key, value] of batchOf(seed, next)) note(model, key, value)
+      // What was being written may be there or not.
+      const pending = new Map<string, (string | undefined)[]>()
+      for (const [key, value] of batchOf(seed, next)) pending.set(key, [...(pending.get(key) ?? []), value])
+      const isArenaLost = round % 2 === 1
+      const isIndexLost = round % 3 === 2
+      if (isArenaLost) loseArena(dir)
+      if (isIndexLost) rmSync(join(dir, 'ssd', 'index'), { recursive: true })
+      console.log(`drain crash: ${last} batches, ${moved} moved`, { hasHdd, isArenaLost, isIndexLost })
+      expect(moved).toBeGreaterThan(0)
+      const cache = await open(openOptions(dir, hasHdd))
+      for (let key = 0; key < keyCount; key++) {
+        const name = `key ${key}`
+        const allowed = [model.get(name), ...(pending.get(name) ?? [])]
+        const found = (await cache.get(name)) as string | undefined
+        if (!allowed.includes(found))
+          expect({ name, found: found?.slice(0, 20) }).toEqual({
+            name,
+            allowed: allowed.map((value) => value?.slice(0, 20)),
+          })
+      }
+      await cache.close()
     }
-    await cache.close()
-  }
-}, 0)
+  },
+  0,
+)
 
 function note(model: Map<string, string>, key: string, value: string | undefined): void {
   if (value === undefined) model.delete(key)
@@ -136,9 +143,9 @@ function note(model: Map<string, string>, key: string, value: string | undefined
 }
 
 /** Runs the writer, kills it a random time after some batches; the last batch that was on disk. */
-async function runAndKill(random: Prng, dir: string, seed: number, first: number) {
+async function runAndKill(random: Prng, dir: string, seed: number, first: number, hasHdd: boolean) {
   const path = fileURLToPath(new URL('children/drain-writer.mjs', import.meta.url))
-  const child = spawn(process.execPath, [path, dir, String(seed), String(first)], {
+  const child = spawn(process.execPath, [path, dir, String(seed), String(first), hasHdd ? 'hdd' : ''], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''
@@ -155,9 +162,9 @@ async function runAndKill(random: Prng, dir: string, seed: number, first: number
   const [, signal] = await ended
   clearTimeout(timer)
   expect(signal).toBe('SIGKILL')
-  const [last, copied] =
+  const [last, moved] =
     output.slice(0, output.lastIndexOf('\n')).split('\n').at(-1)?.split(' ').map(Number) ?? []
-  return { last: last as number, copied: copied as number }
+  return { last: last as number, moved: moved as number }
 }
 
 /** As a power cut would: what was only in memory is gone. */

@@ -4,7 +4,13 @@ import { Prng } from '../../../dist/base/prng.js'
 export const keyCount = 6000
 const operations = 500
 
-export const openOptions = (dir) => ({ dir, memory: '1mb', __internal: { fileBytes: 512 * 1024 } })
+/** With an HDD tier the SSD tier has room for a third of what lives. */
+export const openOptions = (dir, hasHdd = false) => ({
+  dir,
+  memory: '1mb',
+  ...(hasHdd ? { tiers: { hdd: { path: `${dir}/hdd` } } } : {}),
+  __internal: { fileBytes: 512 * 1024, ...(hasHdd ? { ssdBudgetBytes: 2 * 1024 * 1024 } : {}) },
+})
 
 /** Key and value of each operation; `undefined` deletes. */
 export function batchOf(seed, batch) {
