@@ -96,7 +96,7 @@ function pack<T extends { readonly key: Buffer }>(
 
 /**
  * Walks over a batch once before any of it is applied, so that a bad one is refused whole: lengths, kinds and the
- * order of keys. Returns the number of entries.
+ * order of keys, clears aside. Returns the number of entries.
  */
 export function checkBatch(batch: Buffer, headBytes: number): number {
   let count = 0
@@ -113,11 +113,14 @@ export function checkBatch(batch: Buffer, headBytes: number): number {
       ? keyBytes === namespaceBytes
       : keyBytes > namespaceBytes && keyBytes <= tierKeyBytesMax
     assert(isKeyFit, `a batch for the index has a key of ${keyBytes} bytes`)
-    const order = batch.compare(batch, previousAt, previousAt + previousBytes, keyAt, keyAt + keyBytes)
-    // The same key again is the same key later in the log.
-    assert(count === 0 || order >= 0, 'a batch for the index is not in key order')
-    previousAt = keyAt
-    previousBytes = keyBytes
+    // Clears come first, of whatever namespace.
+    if (!isClear) {
+      const order = batch.compare(batch, previousAt, previousAt + previousBytes, keyAt, keyAt + keyBytes)
+      // The same key again is the same key later in the log.
+      assert(previousBytes === 0 || order >= 0, 'a batch for the index is not in key order')
+      previousAt = keyAt
+      previousBytes = keyBytes
+    }
     at = keyAt + keyBytes
     count++
   }

@@ -7,6 +7,19 @@ import { openTiered } from '../support/stores.ts'
 const keyCount = 2000
 const rounds = 6
 
+it('brings a clear to the index beside writes of a namespace before it', async () => {
+  const { cache, end } = await openTiered()
+  await cache.namespace('cleared').set('x', 1)
+  await cache.namespace('cleared').clear()
+  await cache.set('a', 1)
+  const keys: string[] = []
+  for await (const { key } of cache.scan()) keys.push(key)
+  expect(keys).toEqual(['a'])
+  for await (const { key } of cache.namespace('cleared').scan()) keys.push(key)
+  expect(keys).toEqual(['a'])
+  await end()
+})
+
 it.each(['async', 'none'] as const)(
   'shows what lives through a scan once, and what never lived never: with %s',
   async (durability) => {
