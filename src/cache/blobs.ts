@@ -20,7 +20,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { RamcacheError } from '../base/errors.ts'
 import { freshId } from '../base/prng.ts'
 import { chunkCountMax, chunkKey, encodeRecord, Manifest } from '../codec/blob.ts'
-import type { ValidatedWrite } from '../config/call-options.ts'
 import {
   blobsNamespace,
   type Engine,
@@ -28,6 +27,7 @@ import {
   type ReadEngine,
   type ReadSpace,
   type Space,
+  type WriteOptions,
 } from '../native/engine.ts'
 import { BlobIds } from './blob-ids.ts'
 import { type Holder, Leases } from './blob-leases.ts'
@@ -73,7 +73,7 @@ export interface BlobTarget {
   readonly space: Space
   readonly namespace: string
   readonly key: Key
-  readonly write: ValidatedWrite | undefined
+  readonly write: WriteOptions | undefined
   /** Waits until the manifest is as safe as the write asks for. */
   settle(): Promise<void> | undefined
 }

@@ -1,17 +1,37 @@
 /** Ways behind the public face, for tests and measuring tools. Not exported by the package. */
 import { assert } from '../base/assert.ts'
 import type { Engine, ReadEngine } from '../native/engine.ts'
+import type { TierScans } from '../owner/scans.ts'
 import type { Blobs, OwnedBlobs } from './blobs.ts'
 import type { ReadonlyCache } from './types.ts'
 
+/** Where a store lies; `ssdDir` when it has a tier there. */
+export interface Home {
+  readonly dir: string
+  readonly ssdDir: string | undefined
+  readonly scans: TierScans
+}
+
+const homes = new WeakMap<ReadonlyCache, Home>()
 const engines = new WeakMap<ReadonlyCache, ReadEngine>()
 const blobs = new WeakMap<ReadonlyCache, Blobs>()
 
 /** @internal Remembers what a cache was made of; returns the cache. */
-export function registerEngine<C extends ReadonlyCache>(cache: C, engine: ReadEngine, itsBlobs: Blobs): C {
+export function registerEngine<C extends ReadonlyCache>(
+  cache: C,
+  engine: ReadEngine,
+  itsBlobs: Blobs,
+  home?: Home,
+): C {
+  if (home !== undefined) homes.set(cache, home)
   engines.set(cache, engine)
   blobs.set(cache, itsBlobs)
   return cache
+}
+
+/** @internal Of a cache that `open` returned; `undefined` for every other. */
+export function homeOf(cache: ReadonlyCache): Home | undefined {
+  return homes.get(cache)
 }
 
 /** @internal Where a cache keeps its blobs. */

@@ -33,11 +33,12 @@ export async function open(options: OpenOptions): Promise<Cache> {
   }
   const blobs = new OwnedBlobs(engine)
   const leave = () => leaveTiers(engine, dir)
-  return registerEngine(
-    ownerCache(engine, blobs, validated.namespaces, leave, new TierScans(dir)),
-    engine,
-    blobs,
-  )
+  const scans = new TierScans(dir)
+  return registerEngine(ownerCache(engine, blobs, validated.namespaces, leave, scans), engine, blobs, {
+    dir,
+    ssdDir,
+    scans,
+  })
 }
 
 /**

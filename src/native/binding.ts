@@ -41,6 +41,8 @@ export interface NativeSpace {
         expiresAt: number,
         size: number,
         tags: Buffer,
+        idleMs: number,
+        deadline: number,
       ]
     | undefined
   /** `entry` without a trace: not counted, no use of the entry, no sliding expiry extended. */
@@ -122,6 +124,8 @@ export interface NativeAnswer {
   expiresAt: number
   size: number
   tags?: Buffer
+  idleMs: number
+  deadline: number
   code?: string
   message?: string
 }
@@ -139,7 +143,43 @@ export interface NativeScanned {
   value?: Uint8Array
 }
 
+/** A directory that nobody else can open meanwhile. */
+export interface NativeLock {
+  readonly __lock: unique symbol
+}
+
+/** A log that is read by somebody who does not write it. */
+export interface NativeLog {
+  readonly __log: unique symbol
+}
+
+export interface NativeLogPart {
+  /** Packed as checkpoints are; without changes whose value is gone. */
+  entries: Buffer
+  batches: number
+  changes: number
+  bytes: number
+  damage: string[]
+  isTorn: boolean
+  nextFile: number
+  nextOffset: number
+  isEnd: boolean
+}
+
 export interface NativeModule {
+  lockDirectory(dir: string): NativeLock
+  unlockDirectory(lock: NativeLock): void
+  openLog(dir: string): NativeLog
+  logFiles(log: NativeLog): { files: number[]; strangers: number[] }
+  readLog(
+    log: NativeLog,
+    file: number,
+    offset: number,
+    toFile: number,
+    toOffset: number,
+    bytesMax: number,
+  ): NativeLogPart
+  readLogRecords(log: NativeLog, places: Uint8Array): { entries: Buffer; problems: string[] }
   layoutVersion(): number
   openStore(options: NativeOpenOptions): NativeHandle
   isOwned(dir: string): boolean

@@ -22,6 +22,9 @@ export type Durability = 'none' | 'async' | 'sync'
 export interface WriteOptions {
   readonly ttlMs?: number
   readonly idleMs?: number
+  /** Instead of what follows from the two above: when it expires, and when a sliding entry ends at the latest. */
+  readonly expiresAt?: number
+  readonly deadline?: number
   readonly tags?: readonly string[]
   /** Write only when the live entry has this version. */
   readonly ifVersion?: string
@@ -46,6 +49,20 @@ export interface EntryInfo {
 export interface Entry extends EntryInfo {
   /** Decoded; of a blob its `Manifest`. */
   readonly value: unknown
+}
+
+/** All there is to know of an entry: what makes it the same one elsewhere. */
+export interface WholeEntry extends Entry {
+  /** Sliding expiry; 0 = none. */
+  readonly idleMs: number
+  /** When a sliding entry ends at the latest; 0 = never. */
+  readonly deadline: number
+}
+
+/** A key as it is: bytes when it is no UTF-8. */
+export interface KeyPage {
+  readonly keys: readonly { readonly key: Key; readonly size: number }[]
+  readonly cursor: ScanCursor | undefined
 }
 
 export interface ScanPage {
@@ -85,6 +102,10 @@ export interface ReadSpace {
   peek(key: Key): Entry | undefined
   /** `peek` in whatever tier has it; it stays where it is. Rejects with what a lower tier failed with. */
   look(key: Key): Promise<Entry | undefined>
+  /** `look` that leaves nothing out. */
+  lookWhole(key: Key): Promise<WholeEntry | undefined>
+  /** `scan` of RAM for keys that need not be text. */
+  scanKeys(cursor: ScanCursor | undefined): KeyPage
   /** A page of entries whose key starts with `prefix`. Every entry that lives through the whole scan is seen once. */
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
   /** The same of entries that only RAM has, with the bytes of each key as a latin1 string. */

@@ -16,6 +16,8 @@ export const Control = {
   tags: 8,
   init: 9,
   cold: 10,
+  expiresAt: 13,
+  deadline: 14,
 } as const
 
 /** Bits of the flags word. */
@@ -31,6 +33,7 @@ export const Flag = {
   ramDecides: 256,
   blind: 512,
   volatile: 1024,
+  expiresAt: 4096,
 } as const
 
 const CONTROL_WORDS = 16

@@ -4,7 +4,7 @@ import { decodeManifest } from '../codec/blob.ts'
 import type { Encoded } from '../codec/value.ts'
 import { type NativeAnswer, type NativeSpace, translate } from './binding.ts'
 import { Answer, type ColdReads, Purpose } from './cold.ts'
-import type { Entry, EntryInfo, Key, ReadSpace, ScanCursor, ScanPage } from './engine.ts'
+import type { Entry, EntryInfo, Key, KeyPage, ReadSpace, ScanCursor, ScanPage, WholeEntry } from './engine.ts'
 import { nothing } from './nothing.ts'
 import { Control, control, scratch } from './scratch.ts'
 import { decodeTags } from './write-options.ts'
@@ -109,6 +109,20 @@ export class NativeReadSpace implements ReadSpace {
     }
   }
 
+  async lookWhole(key: Key): Promise<WholeEntry | undefined> {
+    const own = ownKey(key)
+    for (;;) {
+      const found = this.#peeked(own)
+      const entry = this.#entryOf(own, found)
+      if (entry !== undefined) return { ...entry, idleMs: found?.[7] as number, deadline: found?.[8] as number }
+      if (!this.isCold) return undefined
+      const answer = await this.ask(own, Purpose.look)
+      if (answer === undefined || answer.kind === Answer.askAgain) continue
+      const cold = this.#entryOfAnswer(own, answer)
+      return cold && { ...cold, idleMs: answer.idleMs, deadline: answer.deadline }
+    }
+  }
+
   /** What the tiers below have of a key that RAM was just asked for; RAM is asked again when it has changed. */
   async #below<T>(
     key: Key,
@@ -204,8 +218,12 @@ export class NativeReadSpace implements ReadSpace {
   }
 
   peek(key: Key): Entry | undefined {
+    return this.#entryOf(key, this.#peeked(key))
+  }
+
+  #peeked(key: Key): ReturnType<NativeSpace['peek']> {
     try {
-      return this.#entryOf(key, this.native().peek(key))
+      return this.native().peek(key)
     } catch (error) {
       translate(error)
     }
@@ -227,14 +245,22 @@ export class NativeReadSpace implements ReadSpace {
   }
 
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage {
+    const { rows, cursor: next } = this.#scanned(cursor, prefix)
+    return { entries: rows.map(([key, ...rest]) => entryInfo([textOf(key as Key), ...rest])), cursor: next }
+  }
+
+  scanKeys(cursor: ScanCursor | undefined): KeyPage {
+    const { rows, cursor: next } = this.#scanned(cursor, '')
+    return { keys: rows.map(([key, , , , size]) => ({ key: key as Key, size: size as number })), cursor: next }
+  }
+
+  #scanned(cursor: ScanCursor | undefined, prefix: string): { rows: Field[][]; cursor: ScanCursor | undefined } {
     try {
       const fields = this.native().scan(cursor?.bucketCount ?? -1, cursor?.bucket ?? 0, prefix)
-      const entries: EntryInfo[] = []
-      for (let at = 2; at < fields.length; at += SCAN_FIELDS) {
-        entries.push(entryInfo(fields.slice(at, at + SCAN_FIELDS)))
-      }
+      const rows: Field[][] = []
+      for (let at = 2; at < fields.length; at += SCAN_FIELDS) rows.push(fields.slice(at, at + SCAN_FIELDS))
       const [bucketCount, bucket] = fields as [number, number]
-      return { entries, cursor: bucketCount < 0 ? undefined : { bucketCount, bucket } }
+      return { rows, cursor: bucketCount < 0 ? undefined : { bucketCount, bucket } }
     } catch (error) {
       translate(error)
     }
@@ -281,7 +307,9 @@ function textOf(key: Key): string {
   return typeof key === 'string' ? key : Buffer.from(key).toString()
 }
 
-function entryInfo(fields: (number | string | Buffer)[]): EntryInfo {
+type Field = number | string | Buffer
+
+function entryInfo(fields: Field[]): EntryInfo {
   const [key, version, createdAt, expiresAt, size, tags] = fields as [
     string,
     string,

@@ -19,6 +19,11 @@ export function putOptions(options: WriteOptions): void {
     control[Control.idle] = options.idleMs
   }
   if (options.durability === 'none') flags |= Flag.volatile
+  if (options.expiresAt !== undefined) {
+    flags |= Flag.expiresAt
+    control[Control.expiresAt] = options.expiresAt
+    control[Control.deadline] = options.deadline ?? 0
+  }
   if (options.ifAbsent === true) flags |= Flag.ifAbsent
   if (options.ifPresent === true) flags |= Flag.ifPresent
   if (options.ifVersion !== undefined) {

@@ -24,10 +24,11 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   owner: ['config', 'codec', 'native', 'tiers', 'observe'],
   replication: ['config', 'owner', 'observe'],
   cache: ['config', 'codec', 'native', 'owner', 'client', 'replication', 'observe'],
+  keep: ['config', 'codec', 'native', 'tiers', 'owner', 'cache'],
   daemon: ['cache', 'owner', 'replication', 'config', 'observe'],
   adapters: ['index'],
-  cli: ['index', 'cache', 'daemon', 'config', 'simulator', 'native'],
-  index: ['cache', 'config'],
+  cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native'],
+  index: ['cache', 'config', 'keep'],
 }
 
 /** Packages, and the one file that may import each. */

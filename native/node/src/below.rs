@@ -61,6 +61,8 @@ pub struct ColdAnswer {
     pub expires_at: f64,
     pub size: f64,
     pub tags: Option<Buffer>,
+    pub idle_ms: f64,
+    pub deadline: f64,
     pub code: Option<String>,
     pub message: Option<String>,
 }
@@ -85,6 +87,8 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
         expires_at: 0.0,
         size: 0.0,
         tags: None,
+        idle_ms: 0.0,
+        deadline: 0.0,
         code: None,
         message: None,
     };
@@ -111,6 +115,8 @@ fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
             described.created_at = clock::ms_of(header.clock) as f64;
             described.expires_at = header.expires_at as f64;
             described.size = header.payload_bytes() as f64;
+            described.idle_ms = header.idle_ms as f64;
+            described.deadline = header.deadline as f64;
             described.tags = Some(record[header.tags_at()..][..header.tags_bytes as usize].to_vec().into());
         }
     }

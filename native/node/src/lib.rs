@@ -9,6 +9,7 @@ mod below;
 mod call_cost;
 mod cold;
 mod drain;
+mod keep;
 mod key;
 mod raw;
 mod read;

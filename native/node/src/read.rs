@@ -161,7 +161,7 @@ pub unsafe extern "C" fn has(env: sys::napi_env, info: sys::napi_callback_info) 
     })
 }
 
-/// `[value bytes or string, type, version, created at, expires at, size, tag bytes]`, or `undefined`.
+/// `[value bytes, type, version, created at, expires at, size, tag bytes, idle ms, deadline]`, or `undefined`.
 pub unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([key], data) = raw::arguments::<1>(env, info);
     // SAFETY: bound by `space::expose`.
@@ -206,6 +206,7 @@ pub unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info)
 fn entry_of(env: sys::napi_env, space: &Space, header: &Header, copied: &Copied) -> Value {
     let mut fields = vec![raw::buffer_of(env, &copied.value), raw::uint32(env, header.value_type as u32)];
     fields.extend(describe(env, space, header, &copied.tags));
+    fields.extend([raw::double(env, header.idle_ms as f64), raw::double(env, header.deadline as f64)]);
     raw::array(env, &fields)
 }
 
@@ -250,7 +251,8 @@ pub unsafe extern "C" fn group(env: sys::napi_env, info: sys::napi_callback_info
 }
 
 /// `scan(bucketCount or -1, bucket, prefix)`: `[next bucketCount or -1, next bucket, key, version, created, expires,
-/// size, tags, key, ...]`. With 1 behind it only volatile entries, the bytes of its key in front of each.
+/// size, tags, key, ...]`. A key that is not UTF-8 is a Buffer. With 1 behind it only volatile entries, the bytes of its
+/// key in front of each.
 pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([count, bucket, prefix, wants_volatile], data) = raw::arguments::<4>(env, info);
     // SAFETY: bound by `space::expose`.
@@ -281,7 +283,10 @@ pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info)
                 }
                 fields.push(raw::buffer_of(env, &entry.key));
             }
-            fields.push(raw::utf8(env, &entry.key));
+            fields.push(match std::str::from_utf8(&entry.key) {
+                Ok(_) => raw::utf8(env, &entry.key),
+                Err(_) => raw::buffer_of(env, &entry.key),
+            });
             fields.extend(describe(env, space, &entry.header, &entry.tags));
         }
         Ok(raw::array(env, &fields))

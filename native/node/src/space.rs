@@ -39,6 +39,8 @@ pub mod control {
     pub const TAGS: usize = 8;
     pub const INIT: usize = 9;
     pub const COLD: usize = 10;
+    pub const EXPIRES_AT: usize = 13;
+    pub const DEADLINE: usize = 14;
 }
 
 /// Bits of the flags word.
@@ -54,6 +56,7 @@ pub mod flag {
     pub const RAM_DECIDES: u32 = 256;
     pub const BLIND: u32 = 512;
     pub const VOLATILE: u32 = 1024;
+    pub const EXPIRES_AT: u32 = 4096;
 }
 
 #[derive(Clone)]

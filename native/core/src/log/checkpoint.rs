@@ -110,7 +110,7 @@ impl Checkpoint {
 }
 
 /// Appends a change as an entry.
-pub(crate) fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
+pub fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     let kind = match change.change {
         Change::Set | Change::Touch => ENTRY_SET,
         // What covers a volatile value: the key is there, in RAM.

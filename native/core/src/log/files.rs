@@ -232,6 +232,11 @@ impl Files {
         Ok(true)
     }
 
+    /// Takes a file for one that is not there. The file stays.
+    pub fn forget(&self, number: u32) {
+        lock(&self.table).files.remove(&number);
+    }
+
     /// Bytes this process may still allocate in the file system of the log.
     pub fn free_bytes(&self) -> Result<u64> {
         // SAFETY: `statvfs` is plain old data; zero is valid for every field.

@@ -14,6 +14,7 @@ mod checkpoint;
 mod files;
 pub mod format;
 mod location;
+mod reader;
 mod recovery;
 mod reserve;
 mod tail;
@@ -21,10 +22,11 @@ mod walk;
 mod write;
 
 pub use change::{changes_in, LoggedChange};
-pub(crate) use checkpoint::pack as pack_entry;
+pub use checkpoint::pack as pack_entry;
 pub use checkpoint::{Checkpoint, ENTRY_CLEAR, ENTRY_DELETE, ENTRY_HEADER_BYTES, ENTRY_SET, ENTRY_TOUCHED};
 pub use files::FileInfo;
 pub use location::{LogLocation, Position};
+pub use reader::{LogPart, LogReader};
 pub use recovery::{Changes, Recovery};
 pub use tail::{TailEntry, TailIndex, TailKey};
 pub use walk::Damage;
@@ -192,32 +194,7 @@ impl ValueLog {
 
     /// The change at a location, verified; its bytes stay in `buffer`.
     pub fn read<'b>(&self, location: LogLocation, buffer: &'b mut Vec<u8>) -> Result<LogRead<'b>> {
-        let corrupt = |what: &str| {
-            let path = self.files.path(location.file);
-            StoreError::new(
-                Code::Corrupt,
-                format!("{} at offset {}: {what}", path.display(), location.offset),
-            )
-        };
-        let (file, length) = match self.files.handle(location.file) {
-            Ok(Some(file)) => file,
-            Ok(None) => return Ok(LogRead::Gone),
-            Err(error) => return Err(failed("open", &self.files.path(location.file), &error)),
-        };
-        if (location.bytes as usize) < CHANGE_HEADER_BYTES || location.bytes as usize > PAYLOAD_BYTES_MAX {
-            return Err(corrupt("a location of an impossible length"));
-        }
-        if location.offset as u64 + location.bytes as u64 > length {
-            return Err(corrupt("a location past the end of the file"));
-        }
-        buffer.resize(location.bytes as usize, 0);
-        let read = read_at(&file, buffer, location.offset as u64)
-            .map_err(|error| failed("read", &self.files.path(location.file), &error))?;
-        let change = LoggedChange::parse(&buffer[..read], location.position()).map_err(corrupt)?;
-        if change.location != location {
-            return Err(corrupt("a change of another length"));
-        }
-        Ok(LogRead::Change(change))
+        read_change(&self.files, location, buffer)
     }
 
     /// Bytes of a file, unless a batch is larger.
@@ -269,4 +246,30 @@ impl ValueLog {
             syncs: self.counters.syncs.load(Ordering::Relaxed),
         }
     }
+}
+
+fn read_change<'b>(files: &Files, location: LogLocation, buffer: &'b mut Vec<u8>) -> Result<LogRead<'b>> {
+    let corrupt = |what: &str| {
+        let path = files.path(location.file);
+        StoreError::new(Code::Corrupt, format!("{} at offset {}: {what}", path.display(), location.offset))
+    };
+    let (file, length) = match files.handle(location.file) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(LogRead::Gone),
+        Err(error) => return Err(failed("open", &files.path(location.file), &error)),
+    };
+    if (location.bytes as usize) < CHANGE_HEADER_BYTES || location.bytes as usize > PAYLOAD_BYTES_MAX {
+        return Err(corrupt("a location of an impossible length"));
+    }
+    if location.offset as u64 + location.bytes as u64 > length {
+        return Err(corrupt("a location past the end of the file"));
+    }
+    buffer.resize(location.bytes as usize, 0);
+    let read = read_at(&file, buffer, location.offset as u64)
+        .map_err(|error| failed("read", &files.path(location.file), &error))?;
+    let change = LoggedChange::parse(&buffer[..read], location.position()).map_err(corrupt)?;
+    if change.location != location {
+        return Err(corrupt("a change of another length"));
+    }
+    Ok(LogRead::Change(change))
 }

@@ -1,7 +1,7 @@
 //! Reading the log from a position on: after a start to its end, later over a stretch of it.
 
 use super::change::{changes_in, LoggedChange};
-use super::files::failed;
+use super::files::{failed, Files};
 use super::format::BATCH_HEADER_BYTES;
 use super::location::Position;
 use super::walk::{Damage, Walk};
@@ -29,6 +29,12 @@ pub struct Changes<'a> {
     arena_id: u64,
 }
 
+impl<'a> Changes<'a> {
+    pub(super) fn of(files: &'a Files, store_id: u64, from: Position, to: Option<Position>) -> Changes<'a> {
+        Changes { walk: Walk::new(files, store_id, from, to), arena_id: 0 }
+    }
+}
+
 impl Changes<'_> {
     /// The next batch that checks, as its arena and its changes. An iterator cannot lend its buffer; this can.
     pub fn next_batch(&mut self) -> Option<(u64, impl Iterator<Item = LoggedChange<'_>>)> {
@@ -50,6 +56,11 @@ impl Changes<'_> {
         self.walk.end
     }
 
+    /// Where a crash had cut the log off, once the walk has got there.
+    pub(super) fn torn(&self) -> Option<Position> {
+        self.walk.torn
+    }
+
     /// What was passed over until now.
     pub fn damage(&self) -> &[Damage] {
         &self.walk.damage
@@ -66,8 +77,7 @@ impl ValueLog {
             return Err(StoreError::new(Code::Unavailable, "the value log has been recovered already"));
         }
         let mut found = Recovery::default();
-        let mut changes =
-            Changes { walk: Walk::new(&self.files, self.options.store_id, from, None), arena_id: 0 };
+        let mut changes = Changes::of(&self.files, self.options.store_id, from, None);
         while let Some((arena_id, batch)) = changes.next_batch() {
             found.batches += 1;
             for change in batch {
@@ -111,6 +121,6 @@ impl ValueLog {
 
     /// The changes between two positions that were ends of batches: a stretch that has been recovered or synced.
     pub fn changes(&self, from: Position, to: Position) -> Changes<'_> {
-        Changes { walk: Walk::new(&self.files, self.options.store_id, from, Some(to)), arena_id: 0 }
+        Changes::of(&self.files, self.options.store_id, from, Some(to))
     }
 }

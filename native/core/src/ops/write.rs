@@ -38,6 +38,10 @@ pub struct WriteRequest<'a> {
     pub value: &'a [u8],
     pub ttl_ms: u64,
     pub idle_ms: u64,
+    /// Instead of what follows from the two above, in milliseconds since 1970: of an entry that lived elsewhere before.
+    pub expires_at: u64,
+    /// With `expires_at`: latest end of a sliding entry.
+    pub deadline: u64,
     /// Encoded tags: for each a length byte and its bytes.
     pub tags: &'a [u8],
     pub is_pinned: bool,
@@ -173,7 +177,18 @@ impl Store {
             (idle_ms, ttl_ms) => idle_ms.min(ttl_ms),
         };
         let has_both = request.idle_ms != 0 && request.ttl_ms != 0;
-        let is_relative = lifetime <= u32::MAX as u64;
+        let is_given = request.expires_at != 0;
+        let is_relative = lifetime <= u32::MAX as u64 && !is_given;
+        let expires_at = match (is_given, is_relative) {
+            (true, _) => request.expires_at,
+            (false, true) => 0,
+            (false, false) => self.absolute(lifetime),
+        };
+        let deadline = match (is_given, has_both) {
+            (true, _) => request.deadline,
+            (false, true) => self.absolute(request.ttl_ms),
+            (false, false) => 0,
+        };
         buffer.build(&Parts {
             namespace: request.namespace,
             key: request.key,
@@ -183,9 +198,9 @@ impl Store {
             is_pinned: request.is_pinned,
             is_volatile: request.is_volatile && !request.is_pinned,
             ttl_ms: if is_relative { lifetime } else { 0 },
-            expires_at: if is_relative { 0 } else { self.absolute(lifetime) },
+            expires_at,
             idle_ms: request.idle_ms as u32,
-            deadline: if has_both { self.absolute(request.ttl_ms) } else { 0 },
+            deadline,
             tags: request.tags,
             ..Parts::default()
         });
