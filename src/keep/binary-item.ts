@@ -84,7 +84,8 @@ export function unpackItem(payload: Buffer, at: number): { item: Item; next: num
   if (next > payload.length) throw corrupt('an item reaches past the end of its batch')
   if (kind === kinds.lost) return { item: { kind: 'lost' }, next }
   // A copy: the batch goes while the bytes are on their way.
-  if (kind === kinds.chunk) return { item: { kind: 'chunk', bytes: Buffer.from(payload.subarray(valueAt, next)) }, next }
+  if (kind === kinds.chunk)
+    return { item: { kind: 'chunk', bytes: Buffer.from(payload.subarray(valueAt, next)) }, next }
   if (kind === kinds.end) return { item: { kind: 'end', totalBytes: lengthAt(payload, valueAt, next) }, next }
   const head: KeptHead = {
     namespace: payload.toString('latin1', nameAt, keyAt),
@@ -96,17 +97,22 @@ export function unpackItem(payload: Buffer, at: number): { item: Item; next: num
     createdAt: timeAt(payload, at + 32),
     version: `${wordAt(payload, at + 40)}-${wordAt(payload, at + 48)}`,
   }
-  if (kind === kinds.blob) return { item: { kind: 'blob', head, totalBytes: lengthAt(payload, valueAt, next) }, next }
+  if (kind === kinds.blob)
+    return { item: { kind: 'blob', head, totalBytes: lengthAt(payload, valueAt, next) }, next }
   if (kind !== kinds.entry) throw corrupt(`there is no item of kind ${kind}`)
   if (type === ValueType.sharedObject || type === ValueType.blob) {
     throw corrupt(`a value of type ${type} does not stand alone`)
   }
-  return { item: { kind: 'entry', head, value: codec.decode(type, payload, valueAt, next), size: next - valueAt }, next }
+  return {
+    item: { kind: 'entry', head, value: codec.decode(type, payload, valueAt, next), size: next - valueAt },
+    next,
+  }
 }
 
 function tagsIn(bytes: Buffer): string[] {
   for (let at = 0; at < bytes.length; at += 1 + (bytes[at] as number)) {
-    if (at + 1 + (bytes[at] as number) > bytes.length) throw corrupt('the tags of an entry reach past their end')
+    if (at + 1 + (bytes[at] as number) > bytes.length)
+      throw corrupt('the tags of an entry reach past their end')
   }
   return decodeTags(bytes)
 }

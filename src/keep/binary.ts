@@ -16,7 +16,7 @@ import { valueBytesMax } from '../codec/bytes.ts'
 import { readU64, writeU64 } from '../tiers/u64.ts'
 import { itemHeadBytes, packItem, unpackItem } from './binary-item.ts'
 import type { BytesIn } from './bytes-in.ts'
-import { batchBytes, type Batch, type Item, type Packer } from './items.ts'
+import { type Batch, batchBytes, type Item, type Packer } from './items.ts'
 import { atPlace, damaged } from './ndjson-in.ts'
 
 export const binaryMagic = Buffer.from('RCEXPORT')
@@ -139,7 +139,8 @@ async function checkEnd(input: BytesIn, payload: Buffer, entries: number, place:
   const expected = readU64(payload, 0)
   if (expected !== entries) throw damaged(place, `${entries} entries have come, not ${expected}`)
   const { offset } = input
-  if ((await input.take(1)).length > 0) throw damaged(`offset ${offset}`, 'there are bytes behind the end of the export')
+  if ((await input.take(1)).length > 0)
+    throw damaged(`offset ${offset}`, 'there are bytes behind the end of the export')
 }
 
 function unpackBatch(payload: Buffer, count: number, place: string): Batch {
@@ -151,6 +152,7 @@ function unpackBatch(payload: Buffer, count: number, place: string): Batch {
     places.push(`${place}, item ${items.length}`)
     at = next
   }
-  if (items.length !== count) throw new RamcacheError('ERR_RAMCACHE_CORRUPT', `it has ${items.length} items, not ${count}`)
+  if (items.length !== count)
+    throw new RamcacheError('ERR_RAMCACHE_CORRUPT', `it has ${items.length} items, not ${count}`)
   return { items, places, place }
 }

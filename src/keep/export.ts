@@ -153,7 +153,13 @@ async function* blobItems(
       return
     }
     const { totalBytes } = entry.value
-    const reader = new BlobReader(blobs, entry.value, { start: 0, end: totalBytes }, undefined, async () => {})
+    const reader = new BlobReader(
+      blobs,
+      entry.value,
+      { start: 0, end: totalBytes },
+      undefined,
+      async () => {},
+    )
     try {
       const again: WholeEntry | undefined = await look(space, name, key)
       if (again?.version === entry.version) {

@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib'
 import { RamcacheError, show } from '../base/errors.ts'
 import { type ByteSource, BytesIn } from './bytes-in.ts'
-import { batchBytes, type Batch, type Item } from './items.ts'
+import { type Batch, batchBytes, type Item } from './items.ts'
 import { isObject, itemOf, type Line } from './ndjson-line.ts'
 import { hex, lineBytesMax, textVersion } from './ndjson-out.ts'
 
@@ -62,7 +62,10 @@ async function* readOwn(lines: Lines, first: Read): AsyncGenerator<Batch> {
     while (read !== undefined && items.length < ownLinesMax && bytes < batchBytes) {
       const { json, place } = read
       if (json.ramcache !== undefined) {
-        throw damaged(place, `it is a line of an export (${show(json.ramcache)}), but the first line was none`)
+        throw damaged(
+          place,
+          `it is a line of an export (${show(json.ramcache)}), but the first line was none`,
+        )
       }
       items.push(await atPlace(place, () => itemOf(json)))
       places.push(place)
@@ -97,9 +100,11 @@ async function* readChecked(lines: Lines, first: Read): AsyncGenerator<Batch> {
       yield batch
       continue
     }
-    if (json.ramcache !== 'end') throw damaged(place, `there is no line of an export named ${show(json.ramcache)}`)
+    if (json.ramcache !== 'end')
+      throw damaged(place, `there is no line of an export named ${show(json.ramcache)}`)
     if (held.length > 0) throw damaged(place, `the check of the ${held.length} lines before it is missing`)
-    if (json.entries !== entries) throw damaged(place, `${entries} entries have come, not ${show(json.entries)}`)
+    if (json.entries !== entries)
+      throw damaged(place, `${entries} entries have come, not ${show(json.entries)}`)
     const more = await lines.next()
     if (more !== undefined) throw damaged(more.place, 'it is behind the end of the export')
     return
@@ -161,7 +166,8 @@ export async function atPlace<T>(place: string, work: () => T | Promise<T>): Pro
   try {
     return await work()
   } catch (error) {
-    if (error instanceof RamcacheError) throw new RamcacheError(error.code, `${place}: ${error.message}`, error)
+    if (error instanceof RamcacheError)
+      throw new RamcacheError(error.code, `${place}: ${error.message}`, error)
     throw error
   }
 }

@@ -59,7 +59,8 @@ function headOf(line: Line): KeptHead {
     deadline: numberOf(line, 'deadline', 0),
     tags,
   }
-  if (head.idleMs > 0 && head.expiresAt === 0) throw refused('idle needs expiresAt, when it expires if nobody reads it')
+  if (head.idleMs > 0 && head.expiresAt === 0)
+    throw refused('idle needs expiresAt, when it expires if nobody reads it')
   if (head.deadline > 0 && head.idleMs === 0) throw refused('deadline is of entries with idle')
   return head
 }

@@ -114,7 +114,8 @@ export class NativeReadSpace implements ReadSpace {
     for (;;) {
       const found = this.#peeked(own)
       const entry = this.#entryOf(own, found)
-      if (entry !== undefined) return { ...entry, idleMs: found?.[7] as number, deadline: found?.[8] as number }
+      if (entry !== undefined)
+        return { ...entry, idleMs: found?.[7] as number, deadline: found?.[8] as number }
       if (!this.isCold) return undefined
       const answer = await this.ask(own, Purpose.look)
       if (answer === undefined || answer.kind === Answer.askAgain) continue
@@ -251,10 +252,16 @@ export class NativeReadSpace implements ReadSpace {
 
   scanKeys(cursor: ScanCursor | undefined): KeyPage {
     const { rows, cursor: next } = this.#scanned(cursor, '')
-    return { keys: rows.map(([key, , , , size]) => ({ key: key as Key, size: size as number })), cursor: next }
+    return {
+      keys: rows.map(([key, , , , size]) => ({ key: key as Key, size: size as number })),
+      cursor: next,
+    }
   }
 
-  #scanned(cursor: ScanCursor | undefined, prefix: string): { rows: Field[][]; cursor: ScanCursor | undefined } {
+  #scanned(
+    cursor: ScanCursor | undefined,
+    prefix: string,
+  ): { rows: Field[][]; cursor: ScanCursor | undefined } {
     try {
       const fields = this.native().scan(cursor?.bucketCount ?? -1, cursor?.bucket ?? 0, prefix)
       const rows: Field[][] = []

@@ -12,9 +12,11 @@ import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
 import { kindClear } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
 import { LogIndex } from '../tiers/log-index.ts'
+import { DrainHold } from './drain-hold.ts'
 import { HddLink } from './hdd-link.ts'
 import { checkHddMarks } from './hdd-mark.ts'
 import { rebuildFilter } from './index-filter.ts'
+import { serveJobs } from './job-server.ts'
 import { LogDrain } from './log-drain.ts'
 import { LiveBytes, reportIndex } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
@@ -178,6 +180,19 @@ async function run(): Promise<void> {
     return done
   }
   const scans = servePages(handle, index, hdd, data.dir, () => enqueueCheckpoint(true))
+  const hold = new DrainHold()
+  const jobs = serveJobs({
+    index,
+    dir: data.dir,
+    ssdDir: data.ssdDir,
+    hasHdd: hdd !== undefined,
+    hold,
+    checkpoint: () => {
+      binding().awaitAllLogged(handle)
+      return enqueueCheckpoint(true)
+    },
+    isStopping: keeper.isStopping,
+  })
   reportIndex(handle, index)
   const started: FromKeeper = { kind: 'started', pinned: found.pinned, warnings }
   port.postMessage(started)
@@ -217,7 +232,7 @@ async function run(): Promise<void> {
     }),
     keeper.live.count(index, found.firstFile, keeper.isStopping).then(() => {
       // One file after the other while there are some.
-      return keep(async () => ((await drain.step()) ? 0 : pollMs))
+      return keep(async () => ((await hold.step(() => drain.step())) ? 0 : pollMs))
     }),
     keep(async () => {
       if (hdd !== undefined && Date.now() >= keeper.hddSweepAt) {
@@ -229,6 +244,7 @@ async function run(): Promise<void> {
   ])
   await stopped
   scans.close()
+  await jobs.close()
   // A sweep of the HDD tier ends with it.
   const hddClosed = hdd
     ?.close()

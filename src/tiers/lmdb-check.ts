@@ -64,6 +64,9 @@ function readMetas(file: number, path: string, length: number): Meta {
   const difference = first.txnId - second.txnId
   // Transactions write the two in turn. Only a file without any has the same number in both.
   const isInTurn = difference === 1n || difference === -1n || (difference === 0n && first.txnId === 0n)
+  // A compacted copy: its first page is that of an empty file, its second one has kept its number.
+  const isCopy = first.txnId === 0n && first.mainRoot === noPage && first.freeRoot === noPage
+  if (isCopy && (second.txnId & 1n) === 1n) return second
   if (!isInTurn || (first.txnId & 1n) !== 0n) throw damaged(path, 'its meta pages do not follow each other')
   return first.txnId > second.txnId ? first : second
 }

@@ -115,6 +115,16 @@ export class LmdbFile {
     }
   }
 
+  /** A compacted copy of the newest commit, beside writes; not synced. */
+  async copyTo(path: string): Promise<void> {
+    this.#checkOpen()
+    try {
+      await this.#root.backup(path, true)
+    } catch (error) {
+      throw lmdbError(error, this.path, 'be copied')
+    }
+  }
+
   /** Runs `write` after the writes before it. */
   async enqueue<T>(write: () => Promise<T>): Promise<T> {
     this.#checkOpen()

@@ -281,6 +281,11 @@ export class LogIndex {
     })
   }
 
+  /** Copies the index of some commit from now on to a new file; it is not synced. Others may commit meanwhile. */
+  copyTo(path: string): Promise<void> {
+    return this.#file.copyTo(path)
+  }
+
   /** After the writes that were begun. */
   close(): Promise<void> {
     return this.#file.close()

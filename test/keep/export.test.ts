@@ -1,7 +1,8 @@
 /** Export and import: what comes out of a store goes into another one, whole, in both forms. */
-import { pipeline } from 'node:stream/promises'
-import { Readable } from 'node:stream'
+
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { describe, expect, it } from 'vitest'
 import { engineOf } from '../../src/cache/internal.ts'
 import type { Cache } from '../../src/index.ts'
@@ -43,9 +44,11 @@ async function write(cache: Cache, key: string, bytes: Buffer): Promise<void> {
 async function chill(cache: Cache): Promise<void> {
   const space = engineOf(cache).space('default') as Space
   const filler = cache.namespace('filler')
+  const value = Buffer.alloc(2000)
   for (let number = 0; space.peek('string') !== undefined || space.peek('late') !== undefined; number++) {
-    await filler.set(`filler ${number % 3000}`, patternOf(2000, number))
+    await filler.set(`filler ${number % 3000}`, value)
   }
+  await filler.clear()
 }
 
 describe.each(formats)('%s', (format) => {
@@ -124,9 +127,13 @@ describe.each(formats)('%s', (format) => {
   it('is refused for what has no store of its own', async () => {
     const dir = testFolder()
     const cache = await openAt(join(dir, 'store'), { tiers: { ssd: false } })
-    expect(() => exportEntries(cache.namespace('a'), { format })).toThrow(/the cache that open\(\) has returned/)
+    expect(() => exportEntries(cache.namespace('a'), { format })).toThrow(
+      /the cache that open\(\) has returned/,
+    )
     expect(() => exportEntries(cache, { format, namespaces: ['nowhere'] })).toThrow(/no namespace "nowhere"/)
-    expect(() => exportEntries(cache, { format: 'xml' as ExportFormat })).toThrow(/'ndjson' or 'binary', not "xml"/)
+    expect(() => exportEntries(cache, { format: 'xml' as ExportFormat })).toThrow(
+      /'ndjson' or 'binary', not "xml"/,
+    )
     await cache.close()
   })
 })

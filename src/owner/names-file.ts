@@ -1,0 +1,35 @@
+/** The names of namespaces on disk, for checks: `native/core/src/below/names.rs` writes and reads them. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { RamcacheError } from '../base/errors.ts'
+
+const magic = Buffer.from('RAMCNAME')
+const version = 1
+const headBytes = 16
+
+/** How many names there are; `undefined` when there is no file. Throws ERR_RAMCACHE_CORRUPT. */
+export function countNames(ssdDir: string): number | undefined {
+  const path = join(ssdDir, 'names')
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', `${path}: ${(error as Error).message}`, error)
+  }
+  const isOurs = bytes.length >= headBytes + 4 && bytes.subarray(0, 8).equals(magic)
+  if (isOurs && bytes.readUInt32LE(8) > version) {
+    throw corrupt(
+      path,
+      `has format version ${bytes.readUInt32LE(8)}, this version of ramcache reads ${version}`,
+    )
+  }
+  const end = bytes.length - 4
+  if (!isOurs || bytes.readUInt32LE(end) !== crc32(bytes.subarray(0, end))) throw corrupt(path, 'is damaged')
+  return bytes.readUInt32LE(12)
+}
+
+function corrupt(path: string, what: string): RamcacheError {
+  return new RamcacheError('ERR_RAMCACHE_CORRUPT', `${path} ${what}`)
+}
