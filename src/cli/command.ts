@@ -4,7 +4,9 @@ import type { ParseArgsConfig } from 'node:util'
 import { ExitCode } from './exit-codes.ts'
 
 export interface Output {
-  write(text: string): unknown
+  /** False when it has enough for now: then `drain` comes. */
+  write(data: string | Uint8Array): unknown
+  once?(event: 'drain', listener: () => void): unknown
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
 }
@@ -15,6 +17,8 @@ export interface CliIo {
   readonly stdout: Output
   /** Messages: progress, warnings, errors. */
   readonly stderr: Output
+  /** Data that comes in. */
+  readonly stdin?: AsyncIterable<Uint8Array> | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number

@@ -12,6 +12,36 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'miss ratios of the store and of exact policies over cache traces',
     load: async () => (await import('./commands/replay.ts')).replayCommand,
   },
+  {
+    name: 'export',
+    summary: 'all entries of a store, as lines of JSON or in a binary form',
+    load: async () => (await import('./commands/export.ts')).exportCommand,
+  },
+  {
+    name: 'import',
+    summary: 'entries of an export into a store',
+    load: async () => (await import('./commands/import.ts')).importCommand,
+  },
+  {
+    name: 'backup',
+    summary: 'a copy of the files of a store',
+    load: async () => (await import('./commands/backup.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    summary: 'a store from a backup',
+    load: async () => (await import('./commands/restore.ts')).restoreCommand,
+  },
+  {
+    name: 'verify',
+    summary: 'checks everything a store has on disk',
+    load: async () => (await import('./commands/verify.ts')).verifyCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'what is wrong with a directory, and what to do',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  },
 ]
 
 /** Never rejects for a foreseen trouble: says it in one line on stderr and returns its code. */

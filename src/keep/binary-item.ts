@@ -24,7 +24,7 @@ const noBytes = Buffer.alloc(0)
 const codec = new ValueCodec()
 
 export function packItem(item: Item): Buffer {
-  const { type, bytes } = valueOf(item)
+  const { type, bytes } = encodedOf(item)
   const head = Buffer.alloc(itemHeadBytes)
   head[0] = kinds[item.kind]
   head[1] = type
@@ -46,7 +46,7 @@ export function packItem(item: Item): Buffer {
   return Buffer.concat([head, name, kept.key, tags, bytes])
 }
 
-function valueOf(item: Item): { type: number; bytes: Uint8Array } {
+function encodedOf(item: Item): { type: number; bytes: Uint8Array } {
   switch (item.kind) {
     case 'entry':
       return codec.encodeSelfContained(item.value)

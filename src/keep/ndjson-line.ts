@@ -39,7 +39,7 @@ export function itemOf(line: Line): Item {
   if (unknown !== undefined) throw refused(`there is no field ${show(unknown)}`)
   const head = headOf(line)
   if (line.type === 'blob') return { kind: 'blob', head, totalBytes: numberOf(line, 'bytes') }
-  return { kind: 'entry', head, value: valueOf(line), size: 0 }
+  return { kind: 'entry', head, value: readValue(line), size: 0 }
 }
 
 function headOf(line: Line): KeptHead {
@@ -72,7 +72,7 @@ function keyOf({ key, keyEncoding }: Line): Buffer {
   throw refused(`keyEncoding is ${show(keyEncoding)}, known is "base64"`)
 }
 
-function valueOf(line: Line): unknown {
+function readValue(line: Line): unknown {
   const { type, value } = line
   if (value === undefined) throw refused('there is no value')
   if (type === 'packed') {

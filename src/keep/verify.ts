@@ -6,6 +6,7 @@ import type { Cache } from '../cache/types.ts'
 import { checkSignal } from '../config/call-options.ts'
 import { checkFields, configError } from '../config/fields.ts'
 import { runJob } from '../owner/jobs.ts'
+import type { Problem } from '../owner/problems.ts'
 import { type VerifyReport, verifySsd } from '../owner/verify.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import { isDirectory, type Places, placesOf, whileLocked } from './directory.ts'
@@ -58,13 +59,13 @@ export async function verifyLocked(
 }
 
 /** Only after all its pages have been looked at: LMDB follows a damaged one wherever it leads. */
-async function openIndex(dir: string): Promise<{ index: LogIndex | undefined; problems: string[] }> {
+async function openIndex(dir: string): Promise<{ index: LogIndex | undefined; problems: Problem[] }> {
   if (!existsSync(join(dir, 'index.mdb'))) return { index: undefined, problems: [] }
   try {
     return { index: await LogIndex.open(dir, { isReader: true, verify: true }), problems: [] }
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     if (code !== 'ERR_RAMCACHE_CORRUPT' && code !== 'ERR_RAMCACHE_CONFIG') throw error
-    return { index: undefined, problems: [message] }
+    return { index: undefined, problems: [{ part: 'index', message }] }
   }
 }

@@ -1,14 +1,19 @@
 /** What a check has found: all of it counted, the first of it in words. */
 
-/** Messages that are kept. */
-const messagesMax = 100
+export interface Problem {
+  readonly part: 'log' | 'index' | 'names'
+  readonly message: string
+}
+
+/** Problems that are kept. */
+const listMax = 100
 
 export class Problems {
-  readonly messages: string[] = []
+  readonly list: Problem[] = []
   count = 0
 
-  add(message: string): void {
+  add(part: Problem['part'], message: string): void {
     this.count++
-    if (this.messages.length < messagesMax) this.messages.push(message)
+    if (this.list.length < listMax) this.list.push({ part, message })
   }
 }

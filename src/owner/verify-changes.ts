@@ -125,6 +125,7 @@ export class ChangesCheck {
       const key = Buffer.from(name, 'latin1')
       const shown = JSON.stringify(key.toString('utf8', 2, 62))
       problems.add(
+        'index',
         `the index does not have the key ${shown} of namespace ${key.readUInt16BE()}, which log file ${place.file.toString(16)} has at offset ${place.offset}`,
       )
     }
@@ -139,6 +140,7 @@ export class ChangesCheck {
       const isInLog = this.#clears.get(namespace)?.has(epoch) === true
       if (epoch === known || (epoch > known && isInLog)) continue
       problems.add(
+        'index',
         `the index says that namespace ${namespace} was last cleared at ${epoch}, the log says ${known}`,
       )
     }

@@ -36,7 +36,7 @@ export async function checkRows(
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     if (code !== 'ERR_RAMCACHE_CORRUPT') throw error
-    problems.add(message)
+    problems.add('index', message)
     return count
   }
 }
@@ -55,13 +55,13 @@ function checkPage(
   for (const [number, scanned] of rows.entries()) {
     const { key } = scanned
     if (key.readUInt16BE() >= names) {
-      problems.add(`${shown(key)} is of a namespace that has no name: there are ${names}`)
+      problems.add('index', `${shown(key)} is of a namespace that has no name: there are ${names}`)
     }
     if (found[number] === '') continue
     // Written since, or its file is newer than this look at the log.
     const again = scanned.isHashed ? scanned : { ...scanned, row: index.find(key) ?? scanned.row }
     const [fault] = faultsOf(binding().openLog(join(ssdDir, 'log')), [again])
-    if (fault !== '') problems.add(`${shown(key)}: ${fault}`)
+    if (fault !== '') problems.add('index', `${shown(key)}: ${fault}`)
   }
 }
 

@@ -4,10 +4,10 @@
  */
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { binding, type NativeLog } from '../native/binding.ts'
+import { binding, type NativeLog, translate } from '../native/binding.ts'
 import type { LogIndex, Position } from '../tiers/log-index.ts'
 import { countNames } from './names-file.ts'
-import { Problems } from './problems.ts'
+import { type Problem, Problems } from './problems.ts'
 import { ChangesCheck } from './verify-changes.ts'
 import { checkRows } from './verify-rows.ts'
 
@@ -35,7 +35,7 @@ export interface VerifyReport {
   readonly isPartial: boolean
   readonly problemCount: number
   /** The first of them. */
-  readonly problems: readonly string[]
+  readonly problems: readonly Problem[]
 }
 
 export interface Verified {
@@ -44,7 +44,7 @@ export interface Verified {
   /** Of a store that is open: brings the index up to the log. */
   readonly checkpoint?: () => Promise<void>
   /** Found before: why there is no index. */
-  readonly problems?: readonly string[]
+  readonly problems?: readonly Problem[]
 }
 
 interface LogCounts {
@@ -58,11 +58,11 @@ interface LogCounts {
 export async function verifySsd(verified: Verified, goOn: () => void): Promise<VerifyReport> {
   const { ssdDir, index, checkpoint } = verified
   const problems = new Problems()
-  for (const message of verified.problems ?? []) problems.add(message)
+  for (const { part, message } of verified.problems ?? []) problems.add(part, message)
   const names = checkNames(ssdDir, problems)
-  const log = binding().openLog(join(ssdDir, 'log'))
+  const log = openLog(ssdDir)
   const { files, strangers } = binding().logFiles(log)
-  for (const file of strangers) problems.add(`log file ${fileName(file)} belongs to another store`)
+  for (const file of strangers) problems.add('log', `log file ${fileName(file)} belongs to another store`)
   const position = index?.position() ?? start
   const counts = { batches: 0, changes: 0, isTorn: false, end: start }
   const changes = new ChangesCheck(index, position)
@@ -86,7 +86,16 @@ export async function verifySsd(verified: Verified, goOn: () => void): Promise<V
     index: index === undefined ? undefined : { rows, position },
     isPartial: changes.isPartial,
     problemCount: problems.count,
-    problems: problems.messages,
+    problems: problems.list,
+  }
+}
+
+/** Throws ERR_RAMCACHE_CORRUPT when a newer version has written it. */
+function openLog(ssdDir: string): NativeLog {
+  try {
+    return binding().openLog(join(ssdDir, 'log'))
+  } catch (error) {
+    translate(error)
   }
 }
 
@@ -96,9 +105,9 @@ function checkNames(ssdDir: string, problems: Problems): number {
   try {
     const count = countNames(ssdDir)
     if (count !== undefined) return count
-    problems.add(`${join(ssdDir, 'names')} is gone: nobody knows which namespace a record is in`)
+    problems.add('names', `${join(ssdDir, 'names')} is gone: nobody knows which namespace a record is in`)
   } catch (error) {
-    problems.add((error as Error).message)
+    problems.add('names', (error as Error).message)
   }
   return Number.POSITIVE_INFINITY
 }
@@ -115,7 +124,7 @@ async function walk(
   for (let { file, offset } = from; ; ) {
     goOn()
     const part = binding().readLog(log, file, offset, to?.file ?? 0, to?.offset ?? 0, pieceBytes)
-    for (const message of part.damage) problems.add(message)
+    for (const message of part.damage) problems.add('log', message)
     counts.batches += part.batches
     counts.changes += part.changes
     counts.isTorn ||= part.isTorn
@@ -131,6 +140,7 @@ async function walk(
 function checkEnd({ end }: LogCounts, position: Position, problems: Problems): void {
   if (end.file > position.file || (end.file === position.file && end.offset >= position.offset)) return
   problems.add(
+    'log',
     `the log ends at ${fileName(end.file)}, offset ${end.offset}, before ${fileName(position.file)}, offset ${position.offset}, where the index says it was`,
   )
 }
@@ -148,7 +158,7 @@ async function lookForMissing(
   for (let round = 0; checkpoint !== undefined && changes.mayBeMissing() && round < roundsMax; round++) {
     await checkpoint()
     const to = index.position()
-    const log = binding().openLog(join(ssdDir, 'log'))
+    const log = openLog(ssdDir)
     changes.extend(to)
     await walk(log, from, to, goOn, problems, { batches: 0, changes: 0, isTorn: false, end: from }, changes)
     from = to
