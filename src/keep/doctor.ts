@@ -94,7 +94,7 @@ function removeClosedArenas(findings: readonly Finding[], done: string[]): void 
   for (const { code, files = [] } of findings) {
     if (code !== 'closed-arena') continue
     for (const path of files) rmSync(path, { force: true })
-    done.push(`removed ${files.join(' and ')}, which nothing was in`)
+    done.push(`removed ${files.join(', ')}, which nothing was in`)
   }
 }
 

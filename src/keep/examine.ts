@@ -115,22 +115,33 @@ function owner({ dir, ssdDir }: Places): Finding[] {
   return findings
 }
 
-/** Shared memory of others, but for one file. */
+/** Shared memory of owners that are gone, but for one file: which directory it belongs to is not written in it. */
 function arenas(own: string | undefined): Finding[] {
-  return allArenas().flatMap((arena) => (arena.data === own ? [] : strayFinding(arena)))
+  const left = allArenas().filter(
+    ({ data, superblock }) => data !== own && superblock?.isOwnerAlive === false,
+  )
+  const closed = left.filter(({ superblock }) => superblock?.isClosed === true)
+  const full = left.filter(({ superblock }) => superblock?.isClosed === false)
+  return [
+    ...strays(closed, 'closed-arena', 'nothing is in it', 'recover removes it'),
+    ...strays(
+      full,
+      'stray-arena',
+      'it belongs to other directories',
+      'whoever opens the directory whose file `owner` names it takes it over; of a directory that is gone, remove both files by hand',
+    ),
+  ]
 }
 
-function strayFinding({ data, touch, bytes, superblock }: ArenaFile): Finding[] {
-  if (superblock === undefined || superblock.isOwnerAlive) return []
-  const what = `${Math.ceil(bytes / 2 ** 20)} MiB in ${data} are of process ${superblock.ownerPid}, which is gone`
-  const files = [data, touch]
-  if (superblock.isClosed) {
-    const message = `${what}; nothing is in them`
-    return [{ code: 'closed-arena', level: 'notice', message, advice: 'recover removes them', files }]
-  }
-  const advice =
-    'they belong to the directory whose file `owner` names them, and are taken over when that is opened; when there is none any more, remove both files by hand'
-  return [{ code: 'stray-arena', level: 'notice', message: what, advice, files }]
+function strays(arenas: readonly ArenaFile[], code: string, what: string, advice: string): Finding[] {
+  if (arenas.length === 0) return []
+  const mib = Math.ceil(arenas.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 20)
+  const pids = arenas.map(({ superblock }) => superblock?.ownerPid)
+  const shown = `${pids.slice(0, 5).join(', ')}${pids.length > 5 ? ', ...' : ''}`
+  const message = `${mib} MiB of shared memory are left by ${arenas.length} processes that are gone (${shown}); ${what}`
+  return [
+    { code, level: 'notice', message, advice, files: arenas.flatMap(({ data, touch }) => [data, touch]) },
+  ]
 }
 
 function space({ dir, ssdDir }: Places): Finding[] {

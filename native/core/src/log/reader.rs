@@ -2,8 +2,8 @@
 //! would cut off or remove is only reported.
 
 use super::checkpoint::pack as pack_entry;
-use super::files::{FileInfo, Files};
-use super::format::Opening;
+use super::files::{read_at, FileInfo, Files};
+use super::format::{BatchHeader, Opening, BATCH_HEADER_BYTES};
 use super::location::{LogLocation, Position};
 use super::recovery::Changes;
 use super::walk::{has_batches, Damage};
@@ -92,8 +92,23 @@ impl LogReader {
         }
         part.damage = changes.damage().to_vec();
         part.torn = changes.torn();
+        part.damage.extend(part.torn.and_then(|torn| self.cut_at(torn)));
         part.next = changes.end();
         part
+    }
+
+    /// A crash leaves a file as long as it was made: one that ends inside a batch was cut by something else.
+    fn cut_at(&self, torn: Position) -> Option<Damage> {
+        let (file, bytes) = self.files.handle(torn.file).ok()??;
+        let mut head = [0; BATCH_HEADER_BYTES];
+        let read = read_at(&file, &mut head, torn.offset as u64).ok()?;
+        let is_cut = match BatchHeader::decode(&head[..read], self.store_id, torn) {
+            Some(header) => header.end() > bytes,
+            None => read < BATCH_HEADER_BYTES && head.iter().any(|byte| *byte != 0),
+        };
+        let message =
+            format!("{} ends inside a batch, at {bytes} bytes", self.files.path(torn.file).display());
+        is_cut.then_some(Damage { at: torn, message })
     }
 
     /// The change at a location, as `ValueLog::read`.
