@@ -32,7 +32,7 @@ export interface ExportOptions {
 
 /** Values looked at at a time: enough for a disk to have something to do, little enough to hold. */
 const lookBytesMax = 1024 * 1024
-const looksMax = 64
+const looksMax = 512
 /** Looks at an entry that is replaced all the time. */
 const attemptsMax = 100
 
