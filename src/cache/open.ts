@@ -36,7 +36,7 @@ export async function open(options: OpenOptions): Promise<Cache> {
   const scans = new TierScans(dir)
   return registerEngine(ownerCache(engine, blobs, validated.namespaces, leave, scans), engine, blobs, {
     dir,
-    ssdDir,
+    ssdDir: ssd?.path,
     scans,
   })
 }

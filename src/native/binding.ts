@@ -94,7 +94,8 @@ export interface NativeRecovery {
 }
 
 export interface NativeCheckpoint {
-  entries: Buffer
+  /** For `takeEntries`. */
+  entries: object
   count: number
   file: number
   offset: number
@@ -109,25 +110,6 @@ export interface NativeLogState {
   bytesWritten: number
   bytesCopied: number
   freeBytes: number
-}
-
-/** What was found below RAM; `kind` as in `native/node/src/below.rs`. */
-export interface NativeAnswer {
-  id: number
-  kind: number
-  value?: Buffer
-  valueType: number
-  /** Of what was found. */
-  tier: 'ssd' | 'hdd'
-  version: string
-  createdAt: number
-  expiresAt: number
-  size: number
-  tags?: Buffer
-  idleMs: number
-  deadline: number
-  code?: string
-  message?: string
 }
 
 /** An entry as a scan over all tiers shows it. */
@@ -193,7 +175,8 @@ export interface NativeModule {
   countStore(handle: NativeHandle): string
   registerAsker(handle: NativeHandle, bell: () => void): number
   unregisterAsker(handle: NativeHandle, asker: number): void
-  collectAnswers(handle: NativeHandle, asker: number): NativeAnswer[]
+  /** `native/node/src/answers.rs`. */
+  collectAnswers(handle: NativeHandle, asker: number, into: Uint8Array): number
   answerMisses(handle: NativeHandle, rows: Uint8Array): void
   failMisses(handle: NativeHandle, ids: number[], message: string, isDamage: boolean): void
   listenBelow(handle: NativeHandle, bell: () => void): void
@@ -225,6 +208,8 @@ export interface NativeModule {
   hasTiers(handle: NativeHandle): boolean
   namespaceId(handle: NativeHandle, name: string): number
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
+  /** Bytes that the next entries take in `into`; 0 at the end. */
+  takeEntries(entries: object, into: Uint8Array): number
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
   awaitAllLogged(handle: NativeHandle): void
   describeRows(handle: NativeHandle, rows: Uint8Array, withValue: number): NativeScanned[]
@@ -246,7 +231,8 @@ export interface NativeModule {
   syncCopies(handle: NativeHandle): void
   removeLogFile(handle: NativeHandle, file: number): boolean
   giveUpReserve(handle: NativeHandle): boolean
-  takeMisses(handle: NativeHandle, most: number, patienceMs: number): Buffer | null
+  /** Bytes that the questions take in `into`; negative when the store is closed. */
+  takeMisses(handle: NativeHandle, most: number, patienceMs: number, into: Uint8Array): number
   costNapiNothing(): void
   costNapiString(text: string): number
   costRaw(): {

@@ -3,22 +3,21 @@
  * other threads; a bell rings in this one, and the promises are kept then.
  */
 import { RamcacheError } from '../base/errors.ts'
-import { binding, type NativeAnswer, type NativeHandle, type NativeSpace } from './binding.ts'
+import { Answer, NativeAnswer } from './answers.ts'
+import { binding, type NativeHandle, type NativeSpace } from './binding.ts'
 import type { Key } from './engine.ts'
-
-/** What an answer is for; the same numbers stand in `native/node/src/below.rs`. */
-export const Purpose = { read: 0, resolve: 1, look: 2 } as const
-
-/** Kinds of an answer. */
-export const Answer = { absent: 0, found: 1, askAgain: 2, failed: 3, reached: 4 } as const
 
 /** What the log is waited for; the same numbers stand in `native/node/src/below.rs`. */
 const Mark = { logged: 0, durable: 1, covered: 2 } as const
 
 interface Waiting {
-  resolve(answer: NativeAnswer): void
+  /** Takes what it wants of an answer; bytes are used again when it returns. */
+  take(answer: NativeAnswer): void
   reject(error: unknown): void
 }
+
+/** Answers that are collected at a time; a larger one gets a buffer of its own. */
+const answersBytes = 64 * 1024
 
 /** Longest time a timer can have: this one only keeps the event loop alive while somebody waits. */
 const NEVER_MS = 2 ** 31 - 1
@@ -30,6 +29,7 @@ export class ColdReads {
   #asker: number | undefined
   #reachesBelow = false
   #keepAlive: NodeJS.Timeout | undefined
+  #answers: Buffer | undefined
 
   constructor(handle: NativeHandle) {
     this.#handle = handle
@@ -41,10 +41,18 @@ export class ColdReads {
     return this.#reachesBelow
   }
 
-  /** Asks for a key of a namespace. `undefined`: RAM knows it after all. Rejects with what the tiers below failed with. */
-  ask(space: NativeSpace, key: Key, purpose: number): Promise<NativeAnswer> | undefined {
+  /**
+   * Asks for a key of a namespace and resolves to what `take` makes of the answer. `undefined`: RAM knows it after all.
+   * Rejects with what the tiers below failed with.
+   */
+  ask<T>(
+    space: NativeSpace,
+    key: Key,
+    purpose: number,
+    take: (answer: NativeAnswer) => T,
+  ): Promise<T> | undefined {
     const id = space.ask(key, this.#register(), purpose)
-    return id === 0 ? undefined : this.#wait(id)
+    return id === 0 ? undefined : this.#wait(id, take)
   }
 
   /** Waits until every change made so far survives a power cut. */
@@ -60,12 +68,12 @@ export class ColdReads {
   /** Waits until nothing comes back that writes without durability have replaced. `undefined` when that is so. */
   covered(): Promise<void> | undefined {
     const id = binding().awaitLog(this.#handle, this.#register(), Mark.covered)
-    return id === 0 ? undefined : this.#wait(id).then(() => {})
+    return id === 0 ? undefined : this.#wait(id, () => {})
   }
 
   async #reached(mark: number): Promise<void> {
     const id = binding().awaitLog(this.#handle, this.#register(), mark)
-    if (id !== 0) await this.#wait(id)
+    if (id !== 0) await this.#wait(id, () => {})
   }
 
   close(): void {
@@ -81,23 +89,40 @@ export class ColdReads {
     return this.#asker
   }
 
-  #wait(id: number): Promise<NativeAnswer> {
+  #wait<T>(id: number, take: (answer: NativeAnswer) => T): Promise<T> {
     this.#keepAlive ??= setInterval(() => {}, NEVER_MS)
     this.#keepAlive.ref()
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
+      this.#waiting.set(id, { take: (answer) => resolve(take(answer)), reject })
     })
   }
 
   #collect(): void {
-    if (this.#asker === undefined) return
-    for (const answer of binding().collectAnswers(this.#handle, this.#asker)) {
+    this.#answers ??= Buffer.allocUnsafeSlow(answersBytes)
+    for (let into = this.#answers; this.#asker !== undefined; ) {
+      const bytes = binding().collectAnswers(this.#handle, this.#asker, into)
+      if (bytes === 0) break
+      if (bytes > 0) this.#hand(into, bytes)
+      into = bytes < 0 ? Buffer.allocUnsafeSlow(-bytes) : this.#answers
+    }
+    if (this.#waiting.size === 0) this.#keepAlive?.unref()
+  }
+
+  #hand(answers: Buffer, bytes: number): void {
+    for (let at = 0; at < bytes; ) {
+      const answer = new NativeAnswer(answers, at)
+      at = answer.next
       const waiting = this.#waiting.get(answer.id)
       if (waiting === undefined) continue
       this.#waiting.delete(answer.id)
-      if (answer.kind !== Answer.failed) waiting.resolve(answer)
-      else waiting.reject(new RamcacheError(answer.code as RamcacheError['code'], answer.message as string))
+      if (answer.kind === Answer.failed) waiting.reject(answer.error)
+      else {
+        try {
+          waiting.take(answer)
+        } catch (error) {
+          waiting.reject(error)
+        }
+      }
     }
-    if (this.#waiting.size === 0) this.#keepAlive?.unref()
   }
 }

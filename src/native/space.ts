@@ -2,8 +2,9 @@
 import { RamcacheError } from '../base/errors.ts'
 import { decodeManifest } from '../codec/blob.ts'
 import type { Encoded } from '../codec/value.ts'
-import { type NativeAnswer, type NativeSpace, translate } from './binding.ts'
-import { Answer, type ColdReads, Purpose } from './cold.ts'
+import { Answer, type NativeAnswer, Purpose } from './answers.ts'
+import { type NativeSpace, translate } from './binding.ts'
+import type { ColdReads } from './cold.ts'
 import type { Entry, EntryInfo, Key, KeyPage, ReadSpace, ScanCursor, ScanPage, WholeEntry } from './engine.ts'
 import { nothing } from './nothing.ts'
 import { Control, control, scratch } from './scratch.ts'
@@ -103,9 +104,10 @@ export class NativeReadSpace implements ReadSpace {
     for (;;) {
       const entry = this.peek(own)
       if (entry !== undefined || !this.isCold) return entry
-      const answer = await this.ask(own, Purpose.look)
-      if (answer === undefined || answer.kind === Answer.askAgain) continue
-      return this.#entryOfAnswer(own, answer)
+      const found = await this.ask(own, Purpose.look, (answer) => {
+        return decided(answer, () => this.#entryOfAnswer(own, answer))
+      })
+      if (found !== undefined) return found.value
     }
   }
 
@@ -117,10 +119,13 @@ export class NativeReadSpace implements ReadSpace {
       if (entry !== undefined)
         return { ...entry, idleMs: found?.[7] as number, deadline: found?.[8] as number }
       if (!this.isCold) return undefined
-      const answer = await this.ask(own, Purpose.look)
-      if (answer === undefined || answer.kind === Answer.askAgain) continue
-      const cold = this.#entryOfAnswer(own, answer)
-      return cold && { ...cold, idleMs: answer.idleMs, deadline: answer.deadline }
+      const whole = await this.ask(own, Purpose.look, (answer) => {
+        return decided(answer, () => {
+          const cold = this.#entryOfAnswer(own, answer)
+          return cold && { ...cold, idleMs: answer.idleMs, deadline: answer.deadline }
+        })
+      })
+      if (whole !== undefined) return whole.value
     }
   }
 
@@ -132,12 +137,13 @@ export class NativeReadSpace implements ReadSpace {
   ): Promise<T | undefined> {
     const own = ownKey(key)
     for (;;) {
-      const answer = await this.ask(own, Purpose.read)
-      const isDecided = answer !== undefined && answer.kind !== Answer.askAgain
-      const isFound = isDecided && answer.kind === Answer.found
+      const below = await this.ask(own, Purpose.read, (answer) => decided(answer, () => found(answer, own)))
       // What was asked of RAM before counted as a miss.
-      if (isFound || !isDecided) this.native().settle(isFound ? tierNumbers[answer.tier] : 0)
-      if (isDecided) return found(answer, own)
+      const tier = below?.tier
+      if (below === undefined || tier !== undefined) {
+        this.native().settle(tier === undefined ? 0 : tierNumbers[tier])
+      }
+      if (below !== undefined) return below.value
       const value = again(own)
       if (value !== undefined || !this.isCold) return value
     }
@@ -146,13 +152,13 @@ export class NativeReadSpace implements ReadSpace {
   #entryOfAnswer(key: Key, answer: NativeAnswer): Entry | undefined {
     if (answer.kind !== Answer.found) return undefined
     const { value, valueType, tier, version, createdAt, expiresAt, size, tags } = answer
-    const info = entryInfo([textOf(key), version, createdAt, expiresAt, size, tags as Buffer])
-    return { value: this.#valueOf(valueType, value as Buffer), ...info, tier }
+    const info = entryInfo([textOf(key), version, createdAt, expiresAt, size, tags])
+    return { value: this.#valueOf(valueType, Buffer.from(value)), ...info, tier }
   }
 
-  protected ask(key: Key, purpose: number): Promise<NativeAnswer> | undefined {
+  protected ask<T>(key: Key, purpose: number, take: (answer: NativeAnswer) => T): Promise<T> | undefined {
     try {
-      return this.#cold?.ask(this.native(), key, purpose)
+      return this.#cold?.ask(this.native(), key, purpose, take)
     } catch (error) {
       translate(error)
     }
@@ -160,8 +166,7 @@ export class NativeReadSpace implements ReadSpace {
 
   #decodeAnswer({ kind, value, valueType }: NativeAnswer): unknown {
     if (kind !== Answer.found) return undefined
-    const bytes = value as Buffer
-    return valueType === TYPE_BYTES ? bytes : this.codec.decode(valueType, bytes, 0, bytes.length)
+    return this.codec.decode(valueType, value, 0, value.length)
   }
 
   getMany(keys: readonly Key[]): Map<Key, unknown> {
@@ -303,6 +308,15 @@ export class NativeReadSpace implements ReadSpace {
     this.#native ??= this.#open() ?? undefined
     return this.#native ?? nothing
   }
+}
+
+/** What an answer says, unless it says that RAM must be asked again. */
+function decided<T>(
+  answer: NativeAnswer,
+  value: () => T,
+): { tier: 'ssd' | 'hdd' | undefined; value: T } | undefined {
+  if (answer.kind === Answer.askAgain) return undefined
+  return { tier: answer.kind === Answer.found ? answer.tier : undefined, value: value() }
 }
 
 /** Bytes may be used for something else while an answer is awaited. */

@@ -2,8 +2,8 @@
 import { RamcacheError, show } from '../base/errors.ts'
 import { encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
+import { Purpose } from './answers.ts'
 import { translate } from './binding.ts'
-import { Purpose } from './cold.ts'
 import type { Durability, Key, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
 import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES } from './space.ts'
@@ -29,7 +29,7 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
   }
 
   async resolve(key: Key): Promise<void> {
-    await this.ask(key, Purpose.resolve)
+    await this.ask(key, Purpose.resolve, () => {})
   }
 
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string {

@@ -4,8 +4,8 @@ import { binding, type NativeHandle } from '../native/binding.ts'
 import type { LogIndex, ScanRow } from '../tiers/log-index.ts'
 import type { HddLink } from './hdd-link.ts'
 
-/** Rows read from the index between two looks at whether to stop. */
-const pageRows = 5000
+/** Rows read from the index between two looks at whether to stop: few enough to be garbage before they have grown old. */
+const pageRows = 500
 
 /** Shows all rows, page by page. False when it was stopped before the end. */
 export async function eachPage(

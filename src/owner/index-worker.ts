@@ -33,6 +33,9 @@ const hddSweepMs = 3_600_000
 /** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
 const flagPinned = 4
 
+/** Entries of a checkpoint that are on their way to the index. */
+const part = Buffer.allocUnsafeSlow(256 * 1024)
+
 const data = workerData as TierThreadData
 const port = parentPort as NonNullable<typeof parentPort>
 
@@ -47,11 +50,11 @@ interface Keeper {
   isStopping(): boolean
 }
 
-async function openIndex(warnings: string[]): Promise<LogIndex> {
+async function openIndex(memoryBytes: number, warnings: string[]): Promise<LogIndex> {
   const dir = join(data.ssdDir, 'index')
   mkdirSync(dir, { recursive: true })
   // The tier below may have an older version of what is deleted.
-  const options = { keepTombstones: data.hddDir !== undefined }
+  const options = { memoryBytes, keepTombstones: data.hddDir !== undefined }
   try {
     return await LogIndex.open(dir, options)
   } catch (error) {
@@ -117,27 +120,29 @@ async function checkpoint(keeper: Keeper, isForced: boolean): Promise<void> {
   const found = binding().beginCheckpoint(handle, isForced)
   if (found === null) return
   let isCommitted = false
+  const cleared: number[] = []
   try {
-    live.apply(await index.commit(found.entries, { file: found.file, offset: found.offset }))
+    const parts = { count: found.count, next: () => nextPart(found.entries, cleared) }
+    live.apply(await index.commit(parts, { file: found.file, offset: found.offset }))
     isCommitted = true
   } finally {
     binding().endCheckpoint(handle, isCommitted)
   }
-  for (const namespace of clearedIn(found.entries)) {
+  for (const namespace of cleared) {
     await sweep(keeper, namespace)
     keeper.hddSweepAt = 0
   }
   reportIndex(handle, index)
 }
 
-/** Namespaces that were cleared: clears come first. One that a drain has copied was seen before. */
-function clearedIn(entries: Buffer): number[] {
-  const cleared: number[] = []
+/** The next entries, and the namespaces that they clear: clears come first. One that a drain has copied was seen before. */
+function nextPart(taken: object, cleared: number[]): Buffer {
+  const entries = part.subarray(0, binding().takeEntries(taken, part))
   for (let at = 0; entries[at + 2] === kindClear; at += changeHeadBytes + namespaceBytes) {
     const isKnown = ((entries[at + 3] as number) & flagCopy) !== 0
     if (!isKnown) cleared.push(entries.readUInt16BE(at + changeHeadBytes))
   }
-  return cleared
+  return entries
 }
 
 /** Removes the rows that a clear has made dead; cut short by the end of the thread, they stay and only take room. */
@@ -153,7 +158,8 @@ async function sweep({ index, live, isStopping }: Keeper, namespace: number): Pr
 async function run(): Promise<void> {
   const warnings: string[] = []
   const handle = binding().joinStore(data.dir)
-  const index = await openIndex(warnings)
+  const { budgetBytes } = JSON.parse(binding().countStore(handle)) as { budgetBytes: number }
+  const index = await openIndex(budgetBytes, warnings)
   let found: Start
   try {
     found = start(handle, index, warnings)

@@ -6,14 +6,20 @@ import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
+import { tierKeyBytesMax } from '../tiers/tier.ts'
 import type { TierThreadData } from './messages.ts'
 
 /** Questions taken at a time: enough to share a look at the index, few enough for two threads to share the work. */
 const batchMost = 16
 /** How long one wait lasts; only how soon a broken process is noticed depends on it. */
 const patienceMs = 1000
+/** `u64 id | u16 key bytes`, before each key. */
+const questionBytes = 10
 /** `u64 id | u32 file | u32 offset | u32 bytes | u32 0`. */
 const rowBytes = 24
+// Used again and again: this thread never lets Node free what the native part has given it.
+const questions = Buffer.allocUnsafeSlow(batchMost * (questionBytes + tierKeyBytesMax))
+const answers = Buffer.alloc(batchMost * rowBytes)
 
 const data = workerData as TierThreadData
 const handle = binding().joinStore(data.dir)
@@ -24,20 +30,21 @@ binding().closeStore(handle, false)
 
 /** False when the store is closed. */
 function serve(handle: NativeHandle, index: LogIndex): boolean {
-  const packed = binding().takeMisses(handle, batchMost, patienceMs)
-  if (packed === null) return false
+  const bytes = binding().takeMisses(handle, batchMost, patienceMs, questions)
+  if (bytes < 0) return false
   const ids: Buffer[] = []
   const keys: Buffer[] = []
-  for (let at = 0; at < packed.length; ) {
-    const keyBytes = packed.readUInt16LE(at + 8)
-    ids.push(packed.subarray(at, at + 8))
-    keys.push(packed.subarray(at + 10, at + 10 + keyBytes))
-    at += 10 + keyBytes
+  for (let at = 0; at < bytes; ) {
+    const keyAt = at + questionBytes
+    const next = keyAt + questions.readUInt16LE(at + 8)
+    ids.push(questions.subarray(at, at + 8))
+    keys.push(questions.subarray(keyAt, next))
+    at = next
   }
   if (ids.length === 0) return true
   try {
     const rows = index.findMany(keys)
-    const answer = Buffer.alloc(ids.length * rowBytes)
+    const answer = answers.subarray(0, ids.length * rowBytes).fill(0)
     for (const [number, row] of rows.entries()) {
       const at = number * rowBytes
       ids[number]?.copy(answer, at)

@@ -13,8 +13,13 @@ import { freshState, type IndexState, packState, readState } from './index-state
 import { namespaceBytes } from './keys.ts'
 import type { LmdbFile } from './lmdb-file.ts'
 
-/** Entries of one transaction: some 40 ms of work, and as many pages at most: 32 MiB, which LMDB holds in memory. */
-export const pieceEntries = 8192
+/** Entries of one transaction at most: some 40 ms of work, and as many pages: 32 MiB, which LMDB holds in memory for good. */
+export const pieceEntriesMax = 8192
+/** Fewer than this make the synchronisations the larger part of a commit. */
+const pieceEntriesMin = 256
+/** What LMDB may hold of the pages that one transaction writes, of the memory of the store. */
+const pieceShare = 1 / 16
+const pageBytes = 4096
 /** The most that one entry of a piece makes LMDB write: its leaf and a share of the branches. */
 const bytesPerEntryMax = 8192
 /** Leaves of the state and of the list of free pages. */
@@ -25,14 +30,23 @@ const stateKey = Buffer.from('state')
 /** Applies one entry of a batch, whose head begins at `head`. */
 export type Apply = (head: number, key: Buffer, state: IndexState) => void
 
+/** Entries of one transaction for a store with so much memory. */
+export function pieceEntriesFor(memoryBytes: number): number {
+  const most = Math.floor((memoryBytes * pieceShare) / pageBytes)
+  return Math.min(pieceEntriesMax, Math.max(pieceEntriesMin, most))
+}
+
 export class IndexStore {
   readonly file: LmdbFile
+  /** Entries of one transaction. */
+  readonly pieceEntries: number
   #state: IndexState
   /** The writer's: it alone changes them, and asks for one with every change. */
   readonly #epochs = new Map<number, Buffer | undefined>()
 
-  constructor(file: LmdbFile, isReader: boolean) {
+  constructor(file: LmdbFile, isReader: boolean, pieceEntries: number) {
     this.file = file
+    this.pieceEntries = pieceEntries
     this.#state = this.#load(isReader)
   }
 
@@ -57,7 +71,7 @@ export class IndexStore {
     let at = 0
     let left = count
     do {
-      const size = Math.min(left, pieceEntries)
+      const size = Math.min(left, this.pieceEntries)
       left -= size
       this.transact(size, (state) => {
         for (let index = 0; index < size; index++) {

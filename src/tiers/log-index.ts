@@ -29,8 +29,8 @@ import {
   readRow,
   rowAt,
 } from './index-row.ts'
-import { ownerBytesMax, type Position } from './index-state.ts'
-import { type Apply, IndexStore, pieceEntries } from './index-store.ts'
+import { type IndexState, ownerBytesMax, type Position } from './index-state.ts'
+import { type Apply, IndexStore, pieceEntriesFor, pieceEntriesMax } from './index-store.ts'
 import { checkLimit, keyAfter, keyAfterPrefix, laterKey } from './keys.ts'
 import { LmdbFile } from './lmdb-file.ts'
 import { compareU64 } from './u64.ts'
@@ -47,6 +47,8 @@ export interface LogIndexOptions {
   readonly isRebuild?: boolean
   /** Reads every page of the file before it is trusted: after a crash of the process, or on demand. */
   readonly verify?: boolean
+  /** Memory of the store: a part of it is what one transaction may take. */
+  readonly memoryBytes?: number
   /** A commit is refused when the file system would have less than this left. */
   readonly freeBytesMin?: number
 }
@@ -62,6 +64,18 @@ export interface ScanRow {
 export interface ScanRows {
   readonly rows: readonly ScanRow[]
   readonly next: Buffer | undefined
+}
+
+/** A batch of changes that is larger than is held in memory: parts, each in key order and behind the one before. */
+export interface ChangeParts {
+  /** Entries of all parts; that of the only one, when not given. */
+  readonly count?: number
+  /** The next part, which holds until the next call. */
+  next(): Buffer
+}
+
+function onePart(changes: Buffer): ChangeParts {
+  return { next: () => changes }
 }
 
 /** Rows looked at in one read transaction: a few milliseconds. */
@@ -95,16 +109,20 @@ export class LogIndex {
     const isRebuild = options.isRebuild === true
     const keepTombstones = options.keepTombstones === true || isRebuild
     this.#applier = new Applier(file.path, file.rows, file.tombstones, { keepTombstones, isRebuild })
-    this.#store = new IndexStore(file, options.isReader === true)
+    const { memoryBytes } = options
+    const pieceEntries = memoryBytes === undefined ? pieceEntriesMax : pieceEntriesFor(memoryBytes)
+    this.#store = new IndexStore(file, options.isReader === true, pieceEntries)
   }
 
   /**
    * Applies packed changes (`index-batch.ts`) and sets the position they reach; `owner` replaces what the owner keeps
    * beside it. Resolves when all of it is synced. After a rejection the position is the old one.
    */
-  commit(changes: Buffer, position: Position, owner?: Buffer): Promise<Outcome> {
+  commit(changes: Buffer | ChangeParts, position: Position, owner?: Buffer): Promise<Outcome> {
+    const parts = Buffer.isBuffer(changes) ? onePart(changes) : changes
     return this.#file.enqueue(async () => {
-      const count = checkBatch(changes, changeHeadBytes)
+      let part = parts.next()
+      let count = checkBatch(part, changeHeadBytes)
       const { file, offset } = this.#store.stateForWrite().position
       const isForward = position.file > file || (position.file === file && position.offset >= offset)
       assert(
@@ -115,18 +133,28 @@ export class LogIndex {
       const outcome = freshOutcome()
       const apply: Apply = (head, key, state) => {
         const epoch = this.#store.epochForWrite(namespaceOf(key))
-        if (!isClear(changes, head)) this.#applier.change(changes, head, key, epoch, state, outcome)
-        else if (epoch !== undefined && compareU64(changes, head + 16, epoch, 0) <= 0) outcome.outdated++
+        if (!isClear(part, head)) this.#applier.change(part, head, key, epoch, state, outcome)
+        else if (epoch !== undefined && compareU64(part, head + 16, epoch, 0) <= 0) outcome.outdated++
         else {
-          this.#store.setEpoch(namespaceOf(key), changes.subarray(head + 16, head + 24))
+          this.#store.setEpoch(namespaceOf(key), part.subarray(head + 16, head + 24))
           outcome.applied++
         }
       }
-      await this.#store.inPieces(changes, changeHeadBytes, count, apply, (state) => {
+      const finish = (state: IndexState) => {
         state.position = { ...position }
         if (owner !== undefined) state.owner = Buffer.from(owner)
-      })
-      return outcome
+      }
+      for (let left = parts.count ?? count; ; ) {
+        left -= count
+        assert(
+          left >= 0 && (left === 0 || count > 0),
+          'a batch for the index has not as many entries as it says',
+        )
+        await this.#store.inPieces(part, changeHeadBytes, count, apply, left === 0 ? finish : undefined)
+        if (left === 0) return outcome
+        part = parts.next()
+        count = checkBatch(part, changeHeadBytes)
+      }
     })
   }
 
@@ -242,10 +270,10 @@ export class LogIndex {
     return this.#file.enqueue(async () => {
       const outcome = freshOutcome()
       for (;;) {
-        const oldest = this.#file.look(() => this.#oldestTombstones(pieceEntries))
+        const oldest = this.#file.look(() => this.#oldestTombstones(this.#store.pieceEntries))
         const due = oldest.filter(({ clock }) => clock <= upTo)
         if (due.length === 0) return outcome
-        this.#store.transact(pieceEntries, (state) => {
+        this.#store.transact(this.#store.pieceEntries, (state) => {
           for (const { entry, stored, clock } of due) {
             const isMeant = (row: Buffer) => {
               return readRow(row).isTombstone && row.readBigUInt64LE(rowAt.clock) === clock
@@ -269,15 +297,18 @@ export class LogIndex {
       const prefix = namespaceKey(namespace)
       const epoch = this.#store.epochForWrite(namespace)
       if (epoch === undefined) return { outcome, next: undefined }
-      const range = rangeOf(prefix, laterKey(prefix, from), pieceEntries)
+      const range = rangeOf(prefix, laterKey(prefix, from), this.#store.pieceEntries)
       const keys = this.#file.look(() =>
         [...this.#file.rows.getKeys(range)].map((key) => Buffer.from(key as Uint8Array)),
       )
-      this.#store.transact(pieceEntries, (state) => {
+      this.#store.transact(this.#store.pieceEntries, (state) => {
         const isDead = (row: Buffer) => compareU64(row, rowAt.clock, epoch, 0) <= 0
         for (const key of keys) this.#applier.remove(key, isDead, state, outcome)
       })
-      return { outcome, next: keys.length < pieceEntries ? undefined : keyAfter(keys.at(-1) as Buffer) }
+      return {
+        outcome,
+        next: keys.length < this.#store.pieceEntries ? undefined : keyAfter(keys.at(-1) as Buffer),
+      }
     })
   }
 

@@ -8,15 +8,14 @@ use napi::sys;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use ramcache_core::below::{Answer, Bell, BelowOptions, Miss, Purpose, Reached, Row, Started, Tier};
-use ramcache_core::clock;
 use ramcache_core::error::{Code, StoreError};
-use ramcache_core::log::{LogLocation, Position};
+use ramcache_core::log::{Checkpoint, LogLocation, Position, ENTRY_BYTES_MAX};
 use ramcache_core::ops::read::{Lookup, Nothing, Seen};
 use ramcache_core::record::Header;
 use std::path::Path;
 use std::time::Duration;
 
-fn below(handle: &External<Handle>) -> Result<&ramcache_core::below::Below> {
+pub(crate) fn below(handle: &External<Handle>) -> Result<&ramcache_core::below::Below> {
     owner(handle)?
         .below()
         .ok_or_else(|| coded(StoreError::new(Code::Config, "this store has no tiers below RAM")))
@@ -45,82 +44,6 @@ pub fn unregister_asker(handle: &External<Handle>, asker: u32) {
     if let Ok(below) = below(handle) {
         below.misses.unregister(asker);
     }
-}
-
-/// An answer: `kind` 0 nothing there, 1 found (the other fields say what), 2 ask RAM again, 3 failed, 4 the log has got there.
-#[napi(object)]
-pub struct ColdAnswer {
-    pub id: f64,
-    pub kind: u32,
-    pub value: Option<Buffer>,
-    pub value_type: u32,
-    /// `'ssd'` or `'hdd'`, of what was found.
-    pub tier: String,
-    pub version: String,
-    pub created_at: f64,
-    pub expires_at: f64,
-    pub size: f64,
-    pub tags: Option<Buffer>,
-    pub idle_ms: f64,
-    pub deadline: f64,
-    pub code: Option<String>,
-    pub message: Option<String>,
-}
-
-/// What has been answered to an asker since the last call.
-#[napi(js_name = "collectAnswers")]
-pub fn collect_answers(handle: &External<Handle>, asker: u32) -> Result<Vec<ColdAnswer>> {
-    let store = owner(handle)?;
-    let answers = below(handle)?.misses.collect(asker);
-    Ok(answers.into_iter().map(|(id, answer)| describe(id, answer, store.origin())).collect())
-}
-
-fn describe(id: u64, answer: Answer, origin: u64) -> ColdAnswer {
-    let mut described = ColdAnswer {
-        id: id as f64,
-        kind: 0,
-        value: None,
-        value_type: 0,
-        tier: String::new(),
-        version: String::new(),
-        created_at: 0.0,
-        expires_at: 0.0,
-        size: 0.0,
-        tags: None,
-        idle_ms: 0.0,
-        deadline: 0.0,
-        code: None,
-        message: None,
-    };
-    match answer {
-        Answer::Absent => {}
-        Answer::AskAgain => described.kind = 2,
-        Answer::Reached => described.kind = 4,
-        Answer::Failed(error) => {
-            described.kind = 3;
-            described.code = Some(error.code.name().into());
-            described.message = Some(error.message);
-        }
-        Answer::Found { record, record_bytes, tier } => {
-            let header = Header::of_bytes(&record[..record_bytes]).expect("checked when it was read");
-            let value = match header.is_run() {
-                true => record[record_bytes..].to_vec(),
-                false => record[header.value_at()..][..header.value_bytes as usize].to_vec(),
-            };
-            described.kind = 1;
-            described.tier = name_of(tier).into();
-            described.value = Some(value.into());
-            described.value_type = header.value_type as u32;
-            described.version = format!("{:016x}-{origin:016x}", header.clock);
-            described.created_at = clock::ms_of(header.clock) as f64;
-            described.expires_at = header.expires_at as f64;
-            described.size = header.payload_bytes() as f64;
-            described.idle_ms = header.idle_ms as f64;
-            described.deadline = header.deadline as f64;
-            described.tags = Some(record[header.tags_at()..][..header.tags_bytes as usize].to_vec().into());
-        }
-    }
-    described
 }
 
 pub fn name_of(tier: Tier) -> &'static str {
@@ -160,15 +83,24 @@ pub unsafe extern "C" fn ask(env: sys::napi_env, info: sys::napi_callback_info) 
     })
 }
 
-/// For a reader thread: waits for questions and answers those that the log's own index can. What is left is packed:
-/// `u64 id | u16 key bytes | key`, the key with its namespace as two bytes, big-endian, in front. `null` when the store
-/// is closed, an empty buffer when nothing came.
+/// For a reader thread: waits for questions and answers those that the log's own index can. What is left is packed into
+/// `into`, which has room for `most` of the longest keys: `u64 id | u16 key bytes | key`, the key with its namespace as
+/// two bytes, big-endian, in front. The bytes of it, 0 when nothing came, -1 when the store is closed.
 #[napi(js_name = "takeMisses")]
-pub fn take_misses(handle: &External<Handle>, most: u32, patience_ms: u32) -> Result<Option<Buffer>> {
+pub fn take_misses(
+    handle: &External<Handle>,
+    most: u32,
+    patience_ms: u32,
+    mut into: Uint8Array,
+) -> Result<f64> {
     let store = owner(handle)?;
     let patience = Duration::from_millis(patience_ms as u64);
-    let Some(misses) = below(handle)?.misses.take(most as usize, patience) else { return Ok(None) };
-    Ok(Some(pack_misses(&store.serve_from_tail(misses)).into()))
+    let Some(misses) = below(handle)?.misses.take(most as usize, patience) else { return Ok(-1.0) };
+    let packed = pack_misses(&store.serve_from_tail(misses));
+    // SAFETY: nobody else has this buffer while the call lasts.
+    let into = unsafe { into.as_mut() };
+    into[..packed.len()].copy_from_slice(&packed);
+    Ok(packed.len() as f64)
 }
 
 fn pack_misses(misses: &[Miss]) -> Vec<u8> {
@@ -331,10 +263,10 @@ pub fn stop_below(handle: &External<Handle>) -> Result<()> {
     owner(handle)?.stop_below().map_err(coded)
 }
 
-/// A checkpoint's entries (`log/checkpoint.rs`), whole, and the position they reach.
-#[napi(object)]
+/// A checkpoint: how many entries (`log/checkpoint.rs`), for `takeEntries`, and the position they reach.
+#[napi(object, object_from_js = false)]
 pub struct NativeCheckpoint {
-    pub entries: Buffer,
+    pub entries: External<Checkpoint>,
     pub count: f64,
     pub file: u32,
     pub offset: u32,
@@ -344,18 +276,29 @@ pub struct NativeCheckpoint {
 /// Sets a checkpoint aside when it is time, or when `isForced` and there is anything; `endCheckpoint` must follow.
 #[napi(js_name = "beginCheckpoint")]
 pub fn begin_checkpoint(handle: &External<Handle>, is_forced: bool) -> Result<Option<NativeCheckpoint>> {
-    let Some(mut checkpoint) = owner(handle)?.begin_checkpoint(is_forced).map_err(coded)? else {
+    let Some(checkpoint) = owner(handle)?.begin_checkpoint(is_forced).map_err(coded)? else {
         return Ok(None);
     };
-    let mut entries = Vec::new();
-    while checkpoint.take(usize::MAX, &mut entries) > 0 {}
     Ok(Some(NativeCheckpoint {
         count: checkpoint.entries() as f64,
-        entries: entries.into(),
         file: checkpoint.region.1.file,
         offset: checkpoint.region.1.offset,
         damage: checkpoint.damage.iter().map(|damage| format!("{}: {}", damage.at, damage.message)).collect(),
+        entries: External::new(checkpoint),
     }))
+}
+
+/// The next entries of a checkpoint, packed into a buffer of at least twice the bytes of an entry: the bytes they take,
+/// 0 at the end.
+#[napi(js_name = "takeEntries")]
+pub fn take_entries(checkpoint: &mut External<Checkpoint>, mut into: Uint8Array) -> u32 {
+    let mut entries = Vec::new();
+    // The last one may begin just before the limit.
+    checkpoint.take(into.len().saturating_sub(ENTRY_BYTES_MAX), &mut entries);
+    // SAFETY: nobody else has this buffer while the call lasts.
+    let into = unsafe { into.as_mut() };
+    into[..entries.len()].copy_from_slice(&entries);
+    entries.len() as u32
 }
 
 #[napi(js_name = "endCheckpoint")]

@@ -5,6 +5,7 @@
 //! as a string, everything else passes through a scratch buffer that JavaScript owns. `docs/decisions/` has the costs
 //! that led to this.
 
+mod answers;
 mod below;
 mod call_cost;
 mod cold;

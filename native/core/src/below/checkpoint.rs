@@ -9,7 +9,8 @@ use crate::sync::lock;
 /// Log written since the last checkpoint that calls for the next: what a start after a crash has to read again. A
 /// file at most: only what lies before the last checkpoint is drained.
 const LOG_BYTES_MOST: u64 = 64 << 20;
-/// The log's own index may take one in this many bytes of the budget.
+/// What has come since the last checkpoint may take one in this many bytes of the budget, in the log's own index and in
+/// the next checkpoint together.
 const TAIL_SHARE: usize = 16;
 
 impl Below {
@@ -18,7 +19,7 @@ impl Below {
         let appended = self.log.totals().bytes_appended;
         let since = appended.saturating_sub(*lock(&self.appended_before));
         since >= LOG_BYTES_MOST.min(self.log.file_bytes())
-            || self.tail.heap_bytes() > budget_bytes as usize / TAIL_SHARE
+            || self.tail.heap_bytes() + self.tail.active_entry_bytes() > budget_bytes as usize / TAIL_SHARE
     }
 }
 

@@ -69,7 +69,7 @@ pub type Bell = Box<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 struct Asker {
     bell: Option<Bell>,
-    answers: Vec<(u64, Answer)>,
+    answers: VecDeque<(u64, Answer)>,
 }
 
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Misses {
         let mut state = lock(&self.state);
         state.next_asker += 1;
         let asker = state.next_asker;
-        state.askers.insert(asker, Asker { bell: Some(bell), answers: Vec::new() });
+        state.askers.insert(asker, Asker { bell: Some(bell), answers: VecDeque::new() });
         asker
     }
 
@@ -220,7 +220,7 @@ impl Misses {
         for (id, answer) in answers {
             let Some(asker) = state.asked_by.remove(&id) else { continue };
             let Some(waiting) = state.askers.get_mut(&asker) else { continue };
-            waiting.answers.push((id, answer));
+            waiting.answers.push_back((id, answer));
             if !rung.contains(&asker) {
                 rung.push(asker);
             }
@@ -235,7 +235,32 @@ impl Misses {
     /// The answers that have come in for an asker.
     pub fn collect(&self, asker: u32) -> Vec<(u64, Answer)> {
         let mut state = lock(&self.state);
-        state.askers.get_mut(&asker).map(|asker| std::mem::take(&mut asker.answers)).unwrap_or_default()
+        let answers = state.askers.get_mut(&asker).map(|asker| std::mem::take(&mut asker.answers));
+        answers.unwrap_or_default().into()
+    }
+
+    /// The oldest of them, as many as take `bytes_max` together; when the first one alone takes more, how many bytes.
+    pub fn collect_within(
+        &self,
+        asker: u32,
+        bytes_max: usize,
+        bytes_of: impl Fn(&Answer) -> usize,
+    ) -> std::result::Result<Vec<(u64, Answer)>, usize> {
+        let mut state = lock(&self.state);
+        let Some(asker) = state.askers.get_mut(&asker) else { return Ok(Vec::new()) };
+        let mut bytes = 0;
+        let mut count = 0;
+        for (_, answer) in &asker.answers {
+            bytes += bytes_of(answer);
+            if bytes > bytes_max {
+                break;
+            }
+            count += 1;
+        }
+        match count {
+            0 if bytes > 0 => Err(bytes),
+            _ => Ok(asker.answers.drain(..count).collect()),
+        }
     }
 
     /// Answers everything that waits with `ERR_RAMCACHE_CLOSED` and sends the readers home.

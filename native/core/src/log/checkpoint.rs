@@ -35,7 +35,13 @@ pub const ENTRY_PINNED: u8 = 4;
 /// Flag: the record outlives no arena, or covers what one that does not has replaced.
 pub const ENTRY_VOLATILE: u8 = 8;
 pub const ENTRY_HEADER_BYTES: usize = 32;
+pub const ENTRY_BYTES_MAX: usize = ENTRY_HEADER_BYTES + NAMESPACE_BYTES + crate::layout::KEY_BYTES_MAX;
 const NAMESPACE_BYTES: usize = 2;
+
+/// Memory that a checkpoint takes for an entry.
+pub(super) fn checkpoint_bytes(key_bytes: usize) -> usize {
+    ENTRY_HEADER_BYTES + NAMESPACE_BYTES + key_bytes + size_of::<usize>()
+}
 
 const _: () = {
     assert!(ENTRY_HEADER_BYTES == 2 + 1 + 1 + 3 * 4 + 2 * 8);
@@ -60,8 +66,9 @@ impl Checkpoint {
     /// Reads the stretch of the frozen generation. `None` when nothing is frozen.
     pub fn of(log: &ValueLog, tail: &TailIndex) -> Option<Checkpoint> {
         let region = tail.frozen_region()?;
-        let mut bytes = Vec::new();
-        let mut order = Vec::new();
+        let (keys, entry_bytes) = tail.frozen_entries();
+        let mut bytes = Vec::with_capacity(entry_bytes - keys * size_of::<usize>());
+        let mut order = Vec::with_capacity(keys);
         let mut clears: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let mut changes = log.changes(region.0, region.1);
         while let Some((_, batch)) = changes.next_batch() {
@@ -104,6 +111,10 @@ impl Checkpoint {
         while self.taken < self.order.len() && (self.taken == first || out.len() - begin < bytes_max) {
             out.extend_from_slice(&self.bytes[entry_at(&self.bytes, self.order[self.taken])]);
             self.taken += 1;
+        }
+        if self.taken == self.order.len() {
+            // Whoever holds this may not drop it for long.
+            self.bytes = Vec::new();
         }
         self.taken - first
     }

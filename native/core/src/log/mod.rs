@@ -23,7 +23,9 @@ mod write;
 
 pub use change::{changes_in, LoggedChange};
 pub use checkpoint::pack as pack_entry;
-pub use checkpoint::{Checkpoint, ENTRY_CLEAR, ENTRY_DELETE, ENTRY_HEADER_BYTES, ENTRY_SET, ENTRY_TOUCHED};
+pub use checkpoint::{
+    Checkpoint, ENTRY_BYTES_MAX, ENTRY_CLEAR, ENTRY_DELETE, ENTRY_HEADER_BYTES, ENTRY_SET, ENTRY_TOUCHED,
+};
 pub use files::FileInfo;
 pub use location::{LogLocation, Position};
 pub use reader::{LogPart, LogReader};

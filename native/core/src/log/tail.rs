@@ -8,6 +8,7 @@
 //! one copies a sixty-fourth and readers wait for no more than that.
 
 use super::change::LoggedChange;
+use super::checkpoint::checkpoint_bytes;
 use super::location::{LogLocation, Position};
 use crate::feed::Change;
 use crate::hash::KeyHasher;
@@ -105,6 +106,9 @@ impl std::hash::Hash for PackedKey {
 struct Shard {
     active: Generation,
     frozen: Generation,
+    /// What a checkpoint of each generation takes.
+    active_entry_bytes: usize,
+    frozen_entry_bytes: usize,
 }
 
 #[derive(Default)]
@@ -151,17 +155,20 @@ impl TailIndex {
         if change.change == Change::Clear || change.is_value_gone() {
             return false;
         }
-        self.put(self.key(change.namespace, change.key()), TailEntry::of(change))
+        let key = self.key(change.namespace, change.key());
+        self.put(key, TailEntry::of(change), change.key().len())
     }
 
     /// The same for a key and entry that are known.
-    pub fn put(&self, key: TailKey, entry: TailEntry) -> bool {
+    pub fn put(&self, key: TailKey, entry: TailEntry, key_bytes: usize) -> bool {
         let mut shard = lock(self.shard(&key));
         let standing = shard.find(&key.pack());
         if standing.is_some_and(|standing| standing.unpack().version() >= entry.version()) {
             return false;
         }
-        shard.active.insert(key.pack(), Packed::of(&entry));
+        if shard.active.insert(key.pack(), Packed::of(&entry)).is_none() {
+            shard.active_entry_bytes += checkpoint_bytes(key_bytes);
+        }
         true
     }
 
@@ -185,6 +192,7 @@ impl TailIndex {
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.frozen = std::mem::take(&mut shard.active);
+            shard.frozen_entry_bytes = std::mem::take(&mut shard.active_entry_bytes);
         }
         region.frozen = Some((region.begin, end));
         region.begin = end;
@@ -206,7 +214,9 @@ impl TailIndex {
         for shard in &self.shards {
             let mut shard = lock(shard);
             let frozen = std::mem::take(&mut shard.frozen);
+            let frozen_entry_bytes = std::mem::take(&mut shard.frozen_entry_bytes);
             if !is_committed {
+                shard.active_entry_bytes += frozen_entry_bytes;
                 let active = std::mem::replace(&mut shard.active, frozen);
                 // A key came into the active one only with a newer version than the frozen one had.
                 shard.active.extend(active);
@@ -231,6 +241,21 @@ impl TailIndex {
         self.shards.iter().map(keys).sum()
     }
 
+    /// What a checkpoint of the active generation would take; about, when one has failed.
+    pub fn active_entry_bytes(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).active_entry_bytes).sum()
+    }
+
+    /// Keys of the frozen generation, and what its checkpoint takes.
+    pub fn frozen_entries(&self) -> (usize, usize) {
+        let entries = |shard: &Mutex<Shard>| {
+            let shard = lock(shard);
+            (shard.frozen.len(), shard.frozen_entry_bytes)
+        };
+        self.shards.iter().map(entries).fold((0, 0), |sum, shard| (sum.0 + shard.0, sum.1 + shard.1))
+    }
+
+    /// The tables, and what a checkpoint makes of the frozen one.
     pub fn heap_bytes(&self) -> usize {
         // The standard table keeps a byte beside each place and fills 7 of 8 places.
         let place = size_of::<(PackedKey, Packed)>() + 1;
@@ -238,7 +263,8 @@ impl TailIndex {
             let shard = lock(shard);
             (shard.active.capacity() + shard.frozen.capacity()) * 8 / 7
         };
-        self.shards.iter().map(places).sum::<usize>() * place + SHARDS * size_of::<Mutex<Shard>>()
+        let tables = self.shards.iter().map(places).sum::<usize>() * place;
+        tables + SHARDS * size_of::<Mutex<Shard>>() + self.frozen_entries().1
     }
 }
 

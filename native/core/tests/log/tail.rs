@@ -52,7 +52,7 @@ proptest! {
                     if is_newer {
                         active.insert(key, entry);
                     }
-                    prop_assert_eq!(tail.put(tail.key(0, &[key]), entry), is_newer);
+                    prop_assert_eq!(tail.put(tail.key(0, &[key]), entry, 1), is_newer);
                 }
                 Step::Freeze => {
                     let expected = frozen.is_none().then_some((begin, now));
@@ -96,7 +96,7 @@ fn what_a_key_costs() {
     };
     let keys = 100_000u32;
     for key in 0..keys {
-        assert!(tail.put(tail.key(0, &key.to_le_bytes()), entry));
+        assert!(tail.put(tail.key(0, &key.to_le_bytes()), entry, 8));
     }
     let bytes = tail.heap_bytes() / keys as usize;
     println!("{bytes} bytes a key");
@@ -118,5 +118,5 @@ fn two_keys_of_one_hash_are_two() {
     (one.hash, other.hash) = (42, 42);
     let location = LogLocation { file: 1, offset: 64, bytes: 24 };
     let entry = TailEntry { location, clock: 1, expiry_clock: 1, expires_at: 0, is_deleted: false };
-    assert!(tail.put(one, entry) && tail.find(other).is_none());
+    assert!(tail.put(one, entry, 4) && tail.find(other).is_none());
 }
