@@ -5,7 +5,7 @@ import type { LogIndex, ScanRow } from '../tiers/log-index.ts'
 import type { HddLink } from './hdd-link.ts'
 
 /** Rows read from the index between two looks at whether to stop: few enough to be garbage before they have grown old. */
-const pageRows = 500
+const pageRows = 100
 
 /** Shows all rows, page by page. False when it was stopped before the end. */
 export async function eachPage(

@@ -13,6 +13,7 @@ import { kindClear } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import { DrainHold } from './drain-hold.ts'
+import { Garbage } from './garbage.ts'
 import { HddLink } from './hdd-link.ts'
 import { checkHddMarks } from './hdd-mark.ts'
 import { rebuildFilter } from './index-filter.ts'
@@ -208,6 +209,7 @@ async function run(): Promise<void> {
       resolve()
     })
   })
+  const garbage = new Garbage()
   const rest = (ms: number) => Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, ms))])
   /** Does something again and again until the end; `work` resolves to how long to rest before the next time. */
   const keep = async (work: () => Promise<number>): Promise<void> => {
@@ -245,6 +247,10 @@ async function run(): Promise<void> {
         keeper.hddSweepAt = Date.now() + hddSweepMs
         await hdd.sweep()
       }
+      return pollMs
+    }),
+    keep(async () => {
+      garbage.collect()
       return pollMs
     }),
   ])

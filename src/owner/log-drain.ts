@@ -25,7 +25,7 @@ const busyBytesPerSecond = 32 * 1024 * 1024
 /** Without a write for this long, the log is quiet. */
 const quietMs = 200
 /** Moves that are brought to the index at a time: the more, the fewer of its pages are written for each. */
-const movesMost = 65_536
+const movesMost = 8192
 /** Below this many files' worth of free space a drain does not wait any more. */
 const floorFiles = 8
 /** After a failure nothing is tried for this long: a repeated one would fill the disk with copies. */

@@ -18,7 +18,7 @@ export const pieceEntriesMax = 8192
 /** Fewer than this make the synchronisations the larger part of a commit. */
 const pieceEntriesMin = 256
 /** What LMDB may hold of the pages that one transaction writes, of the memory of the store. */
-const pieceShare = 1 / 16
+const pieceShare = 1 / 32
 const pageBytes = 4096
 /** The most that one entry of a piece makes LMDB write: its leaf and a share of the branches. */
 const bytesPerEntryMax = 8192

@@ -5,21 +5,47 @@ use crate::error::Result;
 use crate::log::{Checkpoint, LogLocation, LogRead};
 use crate::store::Store;
 use crate::sync::lock;
+use std::time::Duration;
 
 /// Log written since the last checkpoint that calls for the next: what a start after a crash has to read again. A
 /// file at most: only what lies before the last checkpoint is drained.
 const LOG_BYTES_MOST: u64 = 64 << 20;
-/// What has come since the last checkpoint may take one in this many bytes of the budget, in the log's own index and in
-/// the next checkpoint together.
-const TAIL_SHARE: usize = 16;
+/// What the log's own index takes, checkpoints of it included, calls for the next one from this share of the budget on.
+const TAIL_SHARE_DUE: usize = 32;
+/// And slows writers down from this one on: the checkpoints cannot keep up.
+const TAIL_SHARE_SLOW: usize = 16;
+/// For a batch of the log when it takes one and a half times as much; the longest wait is twice that.
+const SLOW_DOWN: Duration = Duration::from_millis(50);
+/// What the tiers take in this process is set aside: the log's own index, and what the index below may write at once
+/// (`pieceShare` in `src/tiers/index-store.ts`). Memory that was given to segments comes back too late.
+const RESERVED_SHARE: usize = 8;
+const RESERVED_BYTES_MOST: usize = 64 << 20;
 
 impl Below {
+    /// Memory in this process, or what is set aside for it.
+    pub fn heap_bytes(&self, budget_bytes: usize) -> usize {
+        let reserved = (budget_bytes / RESERVED_SHARE).min(RESERVED_BYTES_MOST);
+        let tables = self.touches.heap_bytes() + self.recency.heap_bytes();
+        tables + self.tail_bytes().max(reserved)
+    }
+
+    fn tail_bytes(&self) -> usize {
+        self.tail.heap_bytes() + self.tail.active_entry_bytes()
+    }
+
+    /// How long the log waits before its next batch, so that its index does not grow faster than checkpoints empty it.
+    pub(super) fn slow_down(&self, budget_bytes: u64) -> Duration {
+        let most = budget_bytes as usize / TAIL_SHARE_SLOW;
+        let excess = self.tail_bytes().saturating_sub(most) as f64 / most as f64;
+        SLOW_DOWN.mul_f64((excess * 2.0).min(2.0))
+    }
+
     /// Whether there is enough for a checkpoint to be worth its while.
     fn is_checkpoint_due(&self, budget_bytes: u64) -> bool {
         let appended = self.log.totals().bytes_appended;
         let since = appended.saturating_sub(*lock(&self.appended_before));
         since >= LOG_BYTES_MOST.min(self.log.file_bytes())
-            || self.tail.heap_bytes() + self.tail.active_entry_bytes() > budget_bytes as usize / TAIL_SHARE
+            || self.tail_bytes() > budget_bytes as usize / TAIL_SHARE_DUE
     }
 }
 

@@ -82,6 +82,10 @@ impl Follower<'_> {
                     }
                     self.below.progress.advance_logged(next - 1);
                     self.below.answer_waits();
+                    let pause = self.below.slow_down(self.store.budget_bytes());
+                    if !pause.is_zero() {
+                        thread::sleep(pause);
+                    }
                 }
                 FeedRead::Batch { .. } => return Ok(()),
                 // Writers wait for the log before they overrun the feed, and segments before they are used again.

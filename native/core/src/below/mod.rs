@@ -241,10 +241,6 @@ impl Below {
         }
         Ok(())
     }
-
-    pub fn heap_bytes(&self) -> usize {
-        self.tail.heap_bytes() + self.touches.heap_bytes() + self.recency.heap_bytes()
-    }
 }
 
 impl Store {

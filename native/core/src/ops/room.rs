@@ -84,7 +84,7 @@ impl Store {
             + self.feed.heap_bytes()
             + self.segments.heap_bytes()
             + self.runs.heap_bytes()
-            + self.below().map_or(0, |below| below.heap_bytes())
+            + self.below().map_or(0, |below| below.heap_bytes(self.budget_bytes() as usize))
     }
 
     /// Sets what is left of the budget for segments, and the policy's capacity.
