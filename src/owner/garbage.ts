@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Garbage that is left alone. */
-const garbageBytesMost = 4 * 1024 * 1024
+const garbageBytesMost = 2 * 1024 * 1024
 
 export class Garbage {
   readonly #collect: (() => void) | undefined

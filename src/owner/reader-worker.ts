@@ -1,8 +1,9 @@
 /**
  * A thread that answers cold reads: it waits for questions, looks their keys up in the index, and lets the native part
- * read the log. It never returns to an event loop until the store closes, so it costs nothing to wake.
+ * read the log. It waits in native code, so it costs little to wake; its event loop turns now and then.
  */
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { workerData } from 'node:worker_threads'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
@@ -11,20 +12,22 @@ import type { TierThreadData } from './messages.ts'
 
 /** Questions taken at a time: enough to share a look at the index, few enough for two threads to share the work. */
 const batchMost = 16
+/** Batches between two turns of the event loop: lmdb-js sets a timer for each look at the index. */
+const batchesPerTurn = 64
 /** How long one wait lasts; only how soon a broken process is noticed depends on it. */
 const patienceMs = 1000
 /** `u64 id | u16 key bytes`, before each key. */
 const questionBytes = 10
 /** `u64 id | u32 file | u32 offset | u32 bytes | u32 0`. */
 const rowBytes = 24
-// Used again and again: this thread never lets Node free what the native part has given it.
+// Used again and again: what the native part gives away is freed at turns of the event loop.
 const questions = Buffer.allocUnsafeSlow(batchMost * (questionBytes + tierKeyBytesMax))
 const answers = Buffer.alloc(batchMost * rowBytes)
 
 const data = workerData as TierThreadData
 const handle = binding().joinStore(data.dir)
 const index = await LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
-while (serve(handle, index));
+for (let served = 1; serve(handle, index); served++) if (served % batchesPerTurn === 0) await turn()
 await index.close()
 binding().closeStore(handle, false)
 

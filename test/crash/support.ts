@@ -13,9 +13,11 @@ export class Child {
   #isEnded = false
   #notify: () => void = () => {}
 
-  constructor(script: string, args: readonly string[]) {
+  constructor(script: string, args: readonly string[], nodeOptions: readonly string[] = []) {
     const path = fileURLToPath(new URL(`children/${script}.mjs`, import.meta.url))
-    this.process = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.process = spawn(process.execPath, [...nodeOptions, path, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.process.stdout?.on('data', (data) => {
       this.#output += data
       this.#notify()

@@ -1,47 +1,60 @@
-/** `memory.mjs DIR MB`: 32 MB of memory and so many of data; says how much memory the process takes at most and at the end. */
+/**
+ * `memory.mjs DIR MEMORY MB`, with --expose-gc --max-semi-space-size=1: a store with so many MB of data; says how much memory the
+ * process takes beyond an empty store.
+ */
 import { readFileSync } from 'node:fs'
 import { open } from '../../../dist/index.js'
 
-const [dir, megabytes] = process.argv.slice(2)
+const [dir, memory, megabytes] = process.argv.slice(2)
 const valueBytes = 1000
 const count = (Number(megabytes) * 1024 * 1024) / valueBytes
 const kilobytes = (name) =>
   Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1])
-const bytesNow = () => (kilobytes('RssAnon') + kilobytes('RssShmem')) * 1024
-const cache = await open({ dir, memory: '32mb' })
-// Both begin with the same: threads and code that have run once.
-for (let number = 0; number < 2000; number++) await cache.set(`warm${number % 50}`, 'x'.repeat(valueBytes))
-await cache.flush()
-const empty = { all: bytesNow(), shared: kilobytes('RssShmem') * 1024 }
-let peak = 0
-const pieces = { anonymous: 0, shared: 0 }
 const look = () => {
-  peak = Math.max(peak, bytesNow())
-  pieces.anonymous = Math.max(pieces.anonymous, kilobytes('RssAnon') * 1024)
-  pieces.shared = Math.max(pieces.shared, kilobytes('RssShmem') * 1024)
+  // This program's own garbage is not the store's.
+  gc()
+  return { anonymous: kilobytes('RssAnon') * 1024, shared: kilobytes('RssShmem') * 1024 }
 }
-const textOf = (number) => Buffer.alloc(valueBytes, `${number};`)
+/** Memory of the arena that holds no entry. */
+const sharedEmpty = () => kilobytes('RssShmem') * 1024
+const textOf = (number) => `${number};`.padEnd(valueBytes, '.')
+
+const cache = await open({ dir, memory })
+const shared = sharedEmpty()
+// An empty store whose threads and code have run: what it writes is overwritten, what it reads is not there.
+for (let round = 0; round < 20; round++) {
+  for (let number = 0; number < 1000; number++) await cache.set(`warm${number % 50}`, textOf(number))
+  await Promise.all(Array.from({ length: 200 }, (_, number) => cache.getEntry(`absent${number}`)))
+  for await (const _ of cache.scan()) look()
+}
+await cache.flush()
+const empty = { ...look(), shared }
+
+const peak = { anonymous: 0, shared: 0, all: 0 }
+const record = () => {
+  const { anonymous, shared } = look()
+  peak.anonymous = Math.max(peak.anonymous, anonymous - empty.anonymous)
+  peak.shared = Math.max(peak.shared, shared)
+  peak.all = Math.max(peak.all, anonymous + shared - empty.anonymous - empty.shared)
+}
 let refused = 0
 for (let number = 0; number < count; number++) {
   await cache.set(`key:${number}`, textOf(number)).catch(() => refused++)
-  if (number % 500 === 0) {
-    look()
+  if (number % 1000 === 0) {
+    record()
     await new Promise(setImmediate)
   }
 }
-const afterWrites = bytesNow()
+const written = { ...peak }
 let wrong = 0
 for (let at = 0; at < count; at += 200) {
-  const keys = Array.from({ length: Math.min(200, count - at) }, (_, index) => at + index)
-  const values = await Promise.all(keys.map((number) => cache.get(`key:${number}`)))
+  const numbers = Array.from({ length: Math.min(200, count - at) }, (_, index) => at + index)
+  const values = await Promise.all(numbers.map((number) => cache.get(`key:${number}`)))
   values.forEach((value, index) => {
-    if (value === undefined || !value.equals(textOf(keys[index]))) wrong++
+    if (value !== textOf(numbers[index])) wrong++
   })
-  look()
+  if (at % 1000 === 0) record()
 }
-const stats = await cache.stats()
-process.stdout.write(
-  `${JSON.stringify({ empty, peak, pieces, afterWrites, end: bytesNow(), refused, wrong, heap: process.memoryUsage(), ram: stats.tiers.ram })}\n`,
-)
+process.stdout.write(`${JSON.stringify({ empty, written, peak, end: look(), refused, wrong })}\n`)
 await cache.close()
 process.exit(0)

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long changes gather when nobody waits for them: what is overwritten meanwhile is one write less.
 const GATHER: Duration = Duration::from_millis(10);
-/// Bytes of one batch, unless a single change or group is larger.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of one batch, unless a single change or group is larger: a share of the budget, at most so many.
+const BATCH_SHARE: usize = 64;
+const BATCH_BYTES_MOST: usize = 1 << 20;
 
 /// Starts the thread that follows the feed of a store from `next` on.
 pub(super) fn start(store: Arc<Store>, next: u64) -> JoinHandle<()> {
@@ -72,8 +73,9 @@ impl Follower<'_> {
     /// Logs what the feed has by now: what keeps coming must not keep those waiting who want a sync.
     fn follow(&mut self) -> Result<()> {
         let head = self.store.sequence();
+        let batch_bytes = (self.store.budget_bytes() as usize / BATCH_SHARE).min(BATCH_BYTES_MOST);
         while self.next <= head {
-            match self.store.read_feed(self.next, BATCH_BYTES) {
+            match self.store.read_feed(self.next, batch_bytes) {
                 FeedRead::Batch { first, next, bytes } if next > first => {
                     self.log(first, next, &loggable(bytes))?;
                     self.next = next;
