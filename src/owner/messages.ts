@@ -42,6 +42,11 @@ export interface Stop {
   readonly kind: 'stop'
 }
 
+/** To a thread that answers cold reads: the store has its tiers. */
+export interface Serve {
+  readonly kind: 'serve'
+}
+
 /** To the thread that keeps the index, from any thread of the process: one page of a scan. */
 export interface ScanRequest {
   readonly kind: 'scan'

@@ -2,9 +2,10 @@
  * A thread that answers cold reads: it waits for questions, looks their keys up in the index, and lets the native part
  * read the log. It waits in native code, so it costs little to wake; its event loop turns now and then.
  */
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import { tierKeyBytesMax } from '../tiers/tier.ts'
@@ -25,6 +26,9 @@ const questions = Buffer.allocUnsafeSlow(batchMost * (questionBytes + tierKeyByt
 const answers = Buffer.alloc(batchMost * rowBytes)
 
 const data = workerData as TierThreadData
+const port = parentPort as NonNullable<typeof parentPort>
+await once(port, 'message')
+port.close()
 const handle = binding().joinStore(data.dir)
 const index = await LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
 for (let served = 1; serve(handle, index); served++) if (served % batchesPerTurn === 0) await turn()

@@ -6,7 +6,7 @@ import { RamcacheError } from '../base/errors.ts'
 import type { ValidatedTier } from '../config/open-options.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { blobsNamespace, structuresNamespace } from '../native/engine.ts'
-import type { FromKeeper, Stop, TierThreadData } from './messages.ts'
+import type { FromKeeper, Serve, Stop, TierThreadData } from './messages.ts'
 import { startThread } from './threads.ts'
 
 /** Changes are on disk this long after they were made, at the latest. */
@@ -106,13 +106,16 @@ class Tiers {
       reserveBytes: 2 * wholeBytes,
     }
     const keeper = startThread('index-worker', data)
+    // They load their code meanwhile.
+    const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
     const started = await firstMessage(keeper)
     if (started.kind !== 'started') {
-      await ended(keeper)
+      await Promise.all([ended(keeper), ...readers.map((reader) => reader.terminate())])
       throw failureOf(started)
     }
     // Only now: readers look at an index that is there.
-    const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
+    const serve: Serve = { kind: 'serve' }
+    for (const reader of readers) reader.postMessage(serve)
     for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
     // What was lost or made again: the store goes on, but somebody should look at the disk.
     for (const warning of started.warnings) process.emitWarning(warning, 'RamcacheWarning')

@@ -21,15 +21,15 @@ const SLOW_DOWN: Duration = Duration::from_millis(50);
 const RESERVED_SHARE: usize = 8;
 const RESERVED_BYTES_MOST: usize = 64 << 20;
 /// And for what their threads take when they work, beyond what they take idle, whatever there is to do: garbage of four
-/// heaps, and what the C library's own keeps for each thread. Measured; a small budget does not pay all of it.
-const THREADS_BYTES: usize = 8 << 20;
+/// heaps, and what the C library keeps for each thread. Measured; a budget under 64 MiB does not pay all of it.
+const THREADS_SHARE: usize = 4;
+const THREADS_BYTES: usize = 14 << 20;
 
 impl Below {
     /// Memory in this process, or what is set aside for it.
     pub fn heap_bytes(&self, budget_bytes: usize) -> usize {
-        let share = budget_bytes / RESERVED_SHARE;
-        let reserved = share.min(RESERVED_BYTES_MOST);
-        let threads = share.min(THREADS_BYTES);
+        let reserved = (budget_bytes / RESERVED_SHARE).min(RESERVED_BYTES_MOST);
+        let threads = (budget_bytes / THREADS_SHARE).min(THREADS_BYTES);
         let tables = self.touches.heap_bytes() + self.recency.heap_bytes();
         tables + threads + self.tail_bytes().max(reserved)
     }
