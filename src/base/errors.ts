@@ -15,7 +15,8 @@ export const errorTable = {
   ERR_RAMCACHE_CONFLICT: 'Other writers changed the entry on every attempt; nothing was written, try again.',
   ERR_RAMCACHE_LOCKED: 'Somebody else holds the lock or owns the directory.',
   ERR_RAMCACHE_QUOTA: 'The namespace has reached its quota.',
-  ERR_RAMCACHE_FULL: 'There is no room left to store the value, and nothing that may be evicted for it.',
+  ERR_RAMCACHE_FULL:
+    'There is no room left to store the value, in memory or on the disk that the message names, and nothing that may be evicted for it.',
   ERR_RAMCACHE_CORRUPT:
     'Stored bytes are damaged or of an unknown format; they were refused, not guessed at.',
   ERR_RAMCACHE_UNAVAILABLE:
@@ -25,7 +26,8 @@ export const errorTable = {
   ERR_RAMCACHE_KEY: 'The key is not a string or bytes, is empty, too long or not well-formed Unicode.',
   ERR_RAMCACHE_VALUE:
     'The value, or something inside it, cannot be stored, and the message gives the path to it; or the stored value is of a kind this method cannot return.',
-  ERR_RAMCACHE_POISONED: 'A flush to disk failed, so writes are refused until an operator has looked at it.',
+  ERR_RAMCACHE_POISONED:
+    'A write or a sync of a file failed, so what is on the disk is unknown: writes are refused until the store is opened again, reads go on.',
 } as const
 
 export type ErrorCode = keyof typeof errorTable

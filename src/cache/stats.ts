@@ -3,6 +3,7 @@ import { version } from '../base/version.ts'
 import type { EngineCounters } from '../native/engine.ts'
 import type { DiskTierStats, NamespaceStats, Stats } from './types.ts'
 
+const noDurability = { dirtyBytes: 0, flushLagMs: 0, poisoned: false }
 const noDisk: DiskTierStats = { entries: 0, bytes: 0, hits: 0, demotedIn: 0, promotedOut: 0 }
 
 export function statsOf(counters: EngineCounters, ownerPid: number, uptimeSeconds: number): Stats {
@@ -32,7 +33,7 @@ export function statsOf(counters: EngineCounters, ownerPid: number, uptimeSecond
       hdd: { ...noDisk, ...below?.hdd },
     },
     namespaces: namespacesOf(counters),
-    durability: { dirtyBytes: 0, flushLagMs: 0, poisoned: false },
+    durability: below?.durability ?? noDurability,
     peers: [],
   }
 }

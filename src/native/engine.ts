@@ -197,7 +197,15 @@ export interface EngineCounters {
   /** What the owner began with; null in an attached process. */
   readonly start: Start | null
   /** Null without tiers below RAM, and in an attached process. */
-  readonly below: { readonly ssd: TierCounters; readonly hdd: TierCounters } | null
+  readonly below: {
+    readonly ssd: TierCounters
+    readonly hdd: TierCounters
+    readonly durability: {
+      readonly dirtyBytes: number
+      readonly flushLagMs: number
+      readonly poisoned: boolean
+    }
+  } | null
   readonly latencyGet: LatencyCounters
   readonly latencySet: LatencyCounters
   readonly namespaces: Readonly<Record<string, NamespaceCounters>>

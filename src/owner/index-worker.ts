@@ -2,11 +2,11 @@
  * The thread that keeps the index of the value log: opens it, recovers the log from where the index ends, and brings the
  * index up to the log in checkpoints. Only this thread writes to the index.
  */
-import { mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
-import { RamcacheError } from '../base/errors.ts'
+import { errorTable, RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
 import { kindClear } from '../tiers/index-row.ts'
@@ -51,11 +51,28 @@ interface Keeper {
   isStopping(): boolean
 }
 
+/** `mkdirSync` with `recursive` says of a read-only file system that there is no such directory. */
+function makeFolder(dir: string): void {
+  if (existsSync(dir)) return
+  makeFolder(dirname(dir))
+  try {
+    mkdirSync(dir)
+  } catch (error) {
+    const message = `cannot make the folder of the index: ${(error as Error).message}`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error)
+  }
+}
+
 async function openIndex(memoryBytes: number, warnings: string[]): Promise<LogIndex> {
   const dir = join(data.ssdDir, 'index')
-  mkdirSync(dir, { recursive: true })
-  // The tier below may have an older version of what is deleted.
-  const options = { memoryBytes, keepTombstones: data.hddDir !== undefined }
+  makeFolder(dir)
+  const options = {
+    memoryBytes,
+    // The tier below may have an older version of what is deleted.
+    keepTombstones: data.hddDir !== undefined,
+    // Of a reserve of two files the log takes one; what a drain brings to the index must find room in the other.
+    freeBytesMin: data.fileBytes / 4,
+  }
   try {
     return await LogIndex.open(dir, options)
   } catch (error) {
@@ -279,8 +296,10 @@ async function run(): Promise<void> {
 }
 
 run().catch((error: unknown) => {
-  const { code, message } = error as { code?: string; message: string }
-  const failed: FromKeeper = { kind: 'failed', code: code ?? 'ERR_RAMCACHE_UNAVAILABLE', message }
+  const { code: found, message } = error as { code?: string; message: string }
+  // What the system says is no code of ours.
+  const code = found !== undefined && found in errorTable ? found : 'ERR_RAMCACHE_UNAVAILABLE'
+  const failed: FromKeeper = { kind: 'failed', code, message }
   port.postMessage(failed)
   port.close()
 })

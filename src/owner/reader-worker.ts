@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
-import { binding, type NativeHandle } from '../native/binding.ts'
+import { binding } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import { tierKeyBytesMax } from '../tiers/tier.ts'
 import type { TierThreadData } from './messages.ts'
@@ -30,13 +30,15 @@ const port = parentPort as NonNullable<typeof parentPort>
 await once(port, 'message')
 port.close()
 const handle = binding().joinStore(data.dir)
-const index = await LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
-for (let served = 1; serve(handle, index); served++) if (served % batchesPerTurn === 0) await turn()
-await index.close()
+const openIndex = () => LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
+// A disk that does not let it fails the reads that need it, not the program, and is asked again by the next.
+let index = await openIndex().catch(() => undefined)
+for (let served = 1; await serve(); served++) if (served % batchesPerTurn === 0) await turn()
+await index?.close()
 binding().closeStore(handle, false)
 
 /** False when the store is closed. */
-function serve(handle: NativeHandle, index: LogIndex): boolean {
+async function serve(): Promise<boolean> {
   const bytes = binding().takeMisses(handle, batchMost, patienceMs, questions)
   if (bytes < 0) return false
   const ids: Buffer[] = []
@@ -50,6 +52,7 @@ function serve(handle: NativeHandle, index: LogIndex): boolean {
   }
   if (ids.length === 0) return true
   try {
+    index ??= await openIndex()
     const rows = index.findMany(keys)
     const answer = answers.subarray(0, ids.length * rowBytes).fill(0)
     for (const [number, row] of rows.entries()) {

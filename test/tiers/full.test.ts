@@ -1,30 +1,15 @@
 /**
  * A full disk: a small tmpfs, which only root may mount. Without root this test fails and says so; it is never skipped.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { Prng } from '../../src/base/prng.ts'
 import { HddTier } from '../../src/tiers/hdd.ts'
 import { packChanges } from '../../src/tiers/index-batch.ts'
 import { LogIndex } from '../../src/tiers/log-index.ts'
+import { smallDisk } from '../support/disks.ts'
 import { failure } from '../support/errors.ts'
-import { testFolder } from '../support/folders.ts'
-
-function smallDisk(megabytes: number): string {
-  const dir = join(testFolder(), 'disk')
-  mkdirSync(dir)
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', dir], { stdio: 'pipe' })
-  } catch (error) {
-    throw new Error('a full disk cannot be tried without the right to mount a tmpfs: run this as root', {
-      cause: error,
-    })
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', dir]))
-  return dir
-}
 
 function changesOf(batch: number, count: number): Buffer {
   const changes = Array.from({ length: count }, (_, n) => {

@@ -279,7 +279,15 @@ fn below_json(store: &ramcache_core::store::Store, counts: &Counts) -> String {
         )
     };
     let (ssd, hdd) = (&below.counts.ssd, &below.counts.hdd);
-    format!(r#"{{"ssd":{},"hdd":{}}}"#, tier(ssd, counts.evictions), tier(hdd, load(&hdd.demoted)))
+    let open = below.unsafe_changes(store);
+    let durability = format!(
+        r#"{{"dirtyBytes":{},"flushLagMs":{},"poisoned":{}}}"#,
+        open.bytes,
+        open.lag.as_millis(),
+        open.is_poisoned
+    );
+    let (ssd, hdd) = (tier(ssd, counts.evictions), tier(hdd, load(&hdd.demoted)));
+    format!(r#"{{"ssd":{ssd},"hdd":{hdd},"durability":{durability}}}"#)
 }
 
 fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str, below: &str) -> String {

@@ -17,12 +17,15 @@ const GATHER: Duration = Duration::from_millis(10);
 /// Bytes of one batch, unless a single change or group is larger: a share of the budget, at most so many.
 const BATCH_SHARE: usize = 64;
 const BATCH_BYTES_MOST: usize = 1 << 20;
+/// How often somebody looks whether a reserve that a drain has given up can be had again.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
 /// Starts the thread that follows the feed of a store from `next` on.
 pub(super) fn start(store: Arc<Store>, next: u64) -> JoinHandle<()> {
     let body = move || {
         let below = store.below().expect("set before the thread is started");
-        let mut follower = Follower { store: &store, below, next, synced: Instant::now() };
+        let mut follower =
+            Follower { store: &store, below, next, synced: Instant::now(), looked: Instant::now() };
         while follower.round() {}
         below.progress.end();
         below.answer_waits();
@@ -36,6 +39,8 @@ struct Follower<'a> {
     /// Sequence of the next change to log.
     next: u64,
     synced: Instant,
+    /// When the reserve was looked for.
+    looked: Instant,
 }
 
 impl Follower<'_> {
@@ -43,8 +48,13 @@ impl Follower<'_> {
     fn round(&mut self) -> bool {
         let progress = &self.below.progress;
         let orders = progress.await_orders(GATHER);
+        let looked = Instant::now();
+        if !progress.is_noted_dirty() && self.store.sequence() > progress.durable() {
+            progress.note_dirty(Some(looked));
+        }
+        self.look_for_room();
         if let Err(failure) = self.follow() {
-            let is_passing = failure.code == Code::Full;
+            let is_passing = matches!(failure.code, Code::Full | Code::Unavailable);
             progress.set_failure(Some(failure));
             self.below.answer_waits();
             if is_passing && !orders.is_closing {
@@ -65,9 +75,24 @@ impl Follower<'_> {
             }
             self.synced = Instant::now();
             progress.advance_durable(logged);
+            // What came since was not there at the look before.
+            progress.note_dirty((self.store.sequence() > logged).then_some(looked));
             self.below.answer_waits();
         }
         !(orders.is_closing && progress.durable() >= self.store.sequence())
+    }
+
+    /// The reserve comes back, and writes with it, when there is room for both.
+    fn look_for_room(&mut self) {
+        let is_short = self.below.progress.shortage().is_some();
+        if !is_short && self.looked.elapsed() < LOOK_FOR_ROOM {
+            return;
+        }
+        self.looked = Instant::now();
+        // A look that fails is made again.
+        if matches!(self.below.log.restore_reserve(), Ok(true)) && is_short {
+            self.below.progress.set_shortage(None);
+        }
     }
 
     /// Logs what the feed has by now: what keeps coming must not keep those waiting who want a sync.
@@ -106,7 +131,14 @@ impl Follower<'_> {
         }
         let arena_id = self.store.arena.superblock(superblock::ARENA_ID).load(Ordering::Relaxed);
         let _appending = lock(&self.below.appending);
-        let at = self.below.log.append(arena_id, first, next, bytes)?;
+        let at = match self.below.log.append(arena_id, first, next, bytes) {
+            // What has been acknowledged, and what makes room, goes where the reserve was.
+            Err(full) if full.code == Code::Full && self.below.log.give_up_reserve()? => {
+                self.below.progress.set_shortage(Some(full));
+                self.below.log.append(arena_id, first, next, bytes)?
+            }
+            appended => appended?,
+        };
         let mut newest = 0;
         for change in changes_in(bytes, at) {
             let change = change.map_err(|what| StoreError::new(Code::Corrupt, what))?;

@@ -24,7 +24,7 @@ pub use serve::Row;
 pub use start::{BelowOptions, PinnedKey, Started};
 
 use crate::error::Result;
-use crate::feed::{Change, FEED_COVER};
+use crate::feed::{Change, FeedRead, FEED_COVER};
 use crate::layout::superblock;
 use crate::layout::Location;
 use crate::log::{LogLocation, LogTotals, LoggedChange, Position, Recovery, TailIndex, ValueLog};
@@ -77,6 +77,18 @@ pub enum Reached {
     /// Synced: it survives a power cut.
     Durable,
 }
+
+/// What is not durable yet, for `stats`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unsafe {
+    pub bytes: u64,
+    /// Age of the oldest change.
+    pub lag: Duration,
+    pub is_poisoned: bool,
+}
+
+/// Bytes of the feed that are measured for `stats`: some milliseconds.
+const MEASURED_BYTES_MOST: u64 = 4 << 20;
 
 struct Wait {
     sequence: u64,
@@ -227,6 +239,31 @@ impl Below {
         self.log.synced()
     }
 
+    /// Changes that a power cut would take at this moment.
+    pub fn unsafe_changes(&self, store: &Store) -> Unsafe {
+        // A part is measured when there are too many.
+        let (mut next, head) = (self.progress.logged() + 1, store.sequence());
+        let mut measured = (0, 0);
+        while next <= head && measured.1 < MEASURED_BYTES_MOST {
+            let FeedRead::Batch { first, next: after, bytes } = store.read_feed(next, 1 << 20) else { break };
+            if after <= first {
+                break;
+            }
+            measured = (measured.0 + after - first, measured.1 + bytes.len() as u64);
+            next = after;
+        }
+        let unlogged = match measured {
+            (0, _) => 0,
+            (changes, bytes) => bytes + bytes * (head + 1).saturating_sub(next) / changes,
+        };
+        let totals = self.log.totals();
+        Unsafe {
+            bytes: unlogged + totals.bytes_appended.saturating_sub(totals.bytes_synced),
+            lag: self.progress.lag(),
+            is_poisoned: self.log.is_poisoned(),
+        }
+    }
+
     /// Since the log was opened.
     pub fn log_totals(&self) -> LogTotals {
         self.log.totals()
@@ -254,11 +291,15 @@ impl Store {
         self.below.get().is_some() && self.arena.may_be_below(hash)
     }
 
-    /// Lets the log catch up before `changes` more could make the feed overrun it. Called without locks.
-    pub(crate) fn await_log(&self, changes: usize) -> Result<()> {
+    /// Lets the log catch up before `changes` more could make the feed overrun it. Called without locks. `makes_room`: of
+    /// what lets a full disk become less full, which the log has a reserve for.
+    pub(crate) fn await_log(&self, changes: usize, makes_room: bool) -> Result<()> {
         let Some(below) = self.below.get() else { return Ok(()) };
         if let Some(failure) = below.progress.failure() {
             return Err(failure);
+        }
+        if let (false, Some(shortage)) = (makes_room, below.progress.shortage()) {
+            return Err(shortage);
         }
         // Half of the ring: as many more may be on their way in other threads.
         let allowed = (self.feed.capacity() / 2).saturating_sub(changes).max(1) as u64;

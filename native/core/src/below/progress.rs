@@ -4,7 +4,7 @@
 use crate::error::{Code, Result, StoreError};
 use crate::sync::{lock, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 use std::sync::Condvar;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Marks {
@@ -13,6 +13,8 @@ struct Marks {
     wanted_durable: u64,
     /// Why the log takes nothing at the moment, or never again.
     failure: Option<StoreError>,
+    /// Why only what makes room is let in: the log lives on its reserve.
+    shortage: Option<StoreError>,
     is_closing: bool,
     is_ended: bool,
 }
@@ -35,6 +37,18 @@ pub struct Progress {
     logged: AtomicU64,
     durable: AtomicU64,
     has_failed: AtomicBool,
+    is_short: AtomicBool,
+    /// When the oldest change was made that is not durable yet, in microseconds since `began`; 0 = there is none.
+    dirty_since: AtomicU64,
+    began: Began,
+}
+
+struct Began(Instant);
+
+impl Default for Began {
+    fn default() -> Began {
+        Began(Instant::now())
+    }
 }
 
 impl Progress {
@@ -116,6 +130,39 @@ impl Progress {
         marks.failure = failure;
         drop(marks);
         self.moved.notify_all();
+    }
+
+    /// Why a value is not let in although the log works.
+    #[inline]
+    pub fn shortage(&self) -> Option<StoreError> {
+        match self.is_short.load(Ordering::Relaxed) {
+            false => None,
+            true => lock(&self.marks).shortage.clone(),
+        }
+    }
+
+    pub fn set_shortage(&self, shortage: Option<StoreError>) {
+        let mut marks = lock(&self.marks);
+        self.is_short.store(shortage.is_some(), Ordering::Relaxed);
+        marks.shortage = shortage;
+    }
+
+    /// For the thread of the log, which looks every few milliseconds: there is something since `then` that is not durable.
+    pub fn note_dirty(&self, then: Option<Instant>) {
+        let since = then.map_or(0, |then| then.duration_since(self.began.0).as_micros().max(1) as u64);
+        self.dirty_since.store(since, Ordering::Relaxed);
+    }
+
+    pub fn is_noted_dirty(&self) -> bool {
+        self.dirty_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Age of the oldest change that is not durable yet; within some milliseconds.
+    pub fn lag(&self) -> Duration {
+        match self.dirty_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self.began.0.elapsed().saturating_sub(Duration::from_micros(since)),
+        }
     }
 
     pub fn advance_logged(&self, sequence: u64) {

@@ -157,7 +157,7 @@ impl Store {
 
     /// False at the end of the bucket. Nobody writes yet, so the slots stay where they are.
     fn log_slots_again(&self, bucket: u64, from: usize, since: u64) -> Result<bool> {
-        self.await_log(SLOTS_AT_ONCE)?;
+        self.await_log(SLOTS_AT_ONCE, true)?;
         let _shard = lock(&self.shards[shard_of(bucket)]);
         let mut slots = Walk::new(&self.arena, bucket).skip(from);
         for (_, word) in slots.by_ref().take(SLOTS_AT_ONCE).filter(|(_, word)| word.is_entry()) {

@@ -113,7 +113,7 @@ impl ValueLog {
         let file = self.files.handle(last.number).map_err(|error| failed("open", &path, &error))?;
         if let Some((file, _)) = file {
             file.sync_data()
-                .map_err(|error| self.poison(&format!("a flush failed: {}", path.display()), &error))?;
+                .map_err(|error| self.poison(&format!("syncing {} failed", path.display()), &error))?;
         }
         self.files.set_end(found.end);
         Ok(())

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 impl ValueLog {
     /// Appends a feed batch, changes `first..next` of an arena; where its payload lies now. Not durable before the next
@@ -45,9 +46,9 @@ impl ValueLog {
     fn take_back(&self, file: &File, at: Position, error: &io::Error) -> StoreError {
         let path = self.files.path(at.file);
         if is_no_space(error) && file.write_all_at(&[0; BATCH_HEADER_BYTES], at.offset as u64).is_ok() {
-            return failed("append to", &path, error);
+            return self.no_room(&path, BATCH_HEADER_BYTES as u64, error);
         }
-        self.poison(&format!("a write failed: {}", path.display()), error)
+        self.poison(&format!("writing {} failed", path.display()), error)
     }
 
     /// The file that has room for some more bytes, where they go, and what is durable.
@@ -77,8 +78,10 @@ impl ValueLog {
         let bytes = (FILE_HEADER_BYTES as u64 + batch_bytes).max(self.options.file_bytes as u64);
         let path = self.files.path(header.file);
         let file = self.files.create(header, bytes).map_err(|error| match error.raw_os_error() {
-            Some(libc::EIO) => self.poison(&format!("{} could not be made", path.display()), &error),
-            _ => failed("make", &path, &error),
+            _ if is_no_space(&error) => self.no_room(&path, bytes, &error),
+            // Of the process or the machine: they pass.
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => failed("make", &path, &error),
+            _ => self.poison(&format!("making {} failed", path.display()), &error),
         })?;
         self.files.set_end(previous);
         if !lock(&self.state).is_torn {
@@ -111,7 +114,7 @@ impl ValueLog {
             }
         };
         head.file.sync_data().map_err(|error| {
-            self.poison(&format!("a flush failed: {}", self.files.path(position.file).display()), &error)
+            self.poison(&format!("syncing {} failed", self.files.path(position.file).display()), &error)
         })?;
         lock(&self.state).synced = position;
         self.counters.bytes_synced.fetch_max(appended, Ordering::Relaxed);
@@ -119,8 +122,21 @@ impl ValueLog {
         Ok(position)
     }
 
+    fn no_room(&self, path: &Path, bytes: u64, error: &io::Error) -> StoreError {
+        let free = self.files.free_bytes().map_or_else(|_| "?".into(), |bytes| bytes.to_string());
+        let path = path.display();
+        let message = format!(
+            "the disk of the SSD tier is full: no {bytes} bytes for {path}: {error}; {free} bytes are free. Nothing \
+             acknowledged is lost; deletes go on as long as the reserve lasts, other writes when there is room again"
+        );
+        StoreError::new(Code::Full, message)
+    }
+
     pub(super) fn poison(&self, what: &str, error: &io::Error) -> StoreError {
-        let message = format!("the value log takes no more writes: {what}: {error}");
+        let message = format!(
+            "the value log refuses writes: {what}: {error}; what is on the disk is unknown. Reads go on. When the disk \
+             is sound, close the store and open it again"
+        );
         lock(&self.state).poison.get_or_insert(message.clone());
         StoreError::new(Code::Poisoned, message)
     }

@@ -69,7 +69,7 @@ impl Store {
 
     fn commit_group(&self, requests: &[WriteRequest], records: &mut [RecordBuffer]) -> Result<()> {
         loop {
-            self.await_log(requests.len())?;
+            self.await_log(requests.len(), false)?;
             // A group may be larger than the index: it grows before, or chains would get too long.
             self.grow_index(requests.len() as u64, u32::MAX);
             while lock(&self.index.chunks).free_count() < chunks_for(requests.len()) {

@@ -85,7 +85,7 @@ impl Store {
         again: Option<Change>,
     ) -> Result<bool> {
         if again.is_some() {
-            self.await_log(1)?;
+            self.await_log(1, false)?;
         }
         loop {
             let lack: Lack = {

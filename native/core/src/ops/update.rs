@@ -1,6 +1,6 @@
 //! Changes of what stands already: a new lifetime, a sum, the end of a whole namespace.
 
-use super::write::{check_key, Current, Decision, SET};
+use super::write::{check_key, Current, Decision, Wish, SET};
 use crate::arena::copy::copy_out;
 use crate::clock;
 use crate::error::Result;
@@ -34,7 +34,7 @@ impl Store {
         check_key(key)?;
         let hash = self.hasher.hash(namespace, key);
         let mut body = Vec::new();
-        let written = self.commit(namespace, key, hash, true, buffer, |current, buffer| {
+        let written = self.commit(namespace, key, hash, Wish::value(true), buffer, |current, buffer| {
             let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
             body.resize(header.inline_bytes() + header.tags_bytes as usize, 0);
             let first = self.arena.record_byte(*location).expect("inside its segment");
@@ -83,7 +83,7 @@ impl Store {
         let hash = self.hasher.hash(namespace, key);
         let mut answer = Number::Absent;
         let mut tags = Vec::new();
-        self.commit(namespace, key, hash, true, buffer, |current, buffer| {
+        self.commit(namespace, key, hash, Wish::value(true), buffer, |current, buffer| {
             let (old, kept) = match (current, init) {
                 (None, None) => {
                     answer = Number::Absent;
@@ -118,7 +118,7 @@ impl Store {
     /// Removes every entry of a namespace at once: what is older than its new epoch is dead. That covers what is being
     /// promoted too: it keeps its clock word, so it is dead on arrival, and no token needs a bump.
     pub fn clear(&self, namespace: u32) -> Result<()> {
-        self.await_log(1)?;
+        self.await_log(1, true)?;
         // Every writer is between two writes, so the counts can start again from nothing.
         let _shards: Vec<_> = self.shards.iter().map(lock).collect();
         self.ensure_open()?;

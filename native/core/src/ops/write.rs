@@ -71,6 +71,25 @@ pub(crate) enum Decision {
     Write { change: Change, keeps_clock: bool, keeps_run: bool },
 }
 
+/// What a commit has to know before it looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish {
+    /// The decision depends on what there is, in whatever tier: `Code::Cold` when RAM does not know.
+    needs_truth: bool,
+    /// It brings no value, so a full disk does not keep it out.
+    is_removal: bool,
+}
+
+impl Wish {
+    pub fn value(needs_truth: bool) -> Wish {
+        Wish { needs_truth, is_removal: false }
+    }
+
+    fn removal(needs_truth: bool) -> Wish {
+        Wish { needs_truth, is_removal: true }
+    }
+}
+
 pub(crate) const SET: Decision =
     Decision::Write { change: Change::Set, keeps_clock: false, keeps_run: false };
 
@@ -87,20 +106,27 @@ impl Store {
         // What is pinned is in RAM, or nowhere.
         let is_decided = conditions.ram_decides || request.is_pinned;
         let needs_truth = !is_decided && conditions != Conditions::default();
-        let written = self.commit(request.namespace, request.key, hash, needs_truth, buffer, |current, _| {
-            let holds = match current {
-                None => conditions.if_version.is_none() && !conditions.if_present,
-                Some(current) => {
-                    let version = Version { clock: current.header.clock, origin };
-                    !conditions.if_absent && conditions.if_version.is_none_or(|wanted| wanted == version)
+        let written = self.commit(
+            request.namespace,
+            request.key,
+            hash,
+            Wish::value(needs_truth),
+            buffer,
+            |current, _| {
+                let holds = match current {
+                    None => conditions.if_version.is_none() && !conditions.if_present,
+                    Some(current) => {
+                        let version = Version { clock: current.header.clock, origin };
+                        !conditions.if_absent && conditions.if_version.is_none_or(|wanted| wanted == version)
+                    }
+                };
+                if holds {
+                    SET
+                } else {
+                    Decision::Refuse
                 }
-            };
-            if holds {
-                SET
-            } else {
-                Decision::Refuse
-            }
-        });
+            },
+        );
         if !matches!(written, Ok(Some(_))) {
             self.runs.give(&self.arena, &self.segments, &extents);
         }
@@ -121,7 +147,7 @@ impl Store {
         buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
         let hash = self.hasher.hash(namespace, key);
         let origin = self.origin();
-        let written = self.commit(namespace, key, hash, true, buffer, |current, _| {
+        let written = self.commit(namespace, key, hash, Wish::removal(true), buffer, |current, _| {
             let holds = current.is_some_and(|current| {
                 let version = Version { clock: current.header.clock, origin };
                 if_version.is_none_or(|wanted| wanted == version)
@@ -143,7 +169,7 @@ impl Store {
         check_key(key)?;
         buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
         let hash = self.hasher.hash(namespace, key);
-        let written = self.commit(namespace, key, hash, false, buffer, |current, _| {
+        let written = self.commit(namespace, key, hash, Wish::removal(false), buffer, |current, _| {
             if current.is_none() && !self.may_be_below(hash) {
                 return Decision::Refuse;
             }
@@ -247,25 +273,24 @@ impl Store {
     }
 
     /// One change of one key. `decide` sees the live record and builds what replaces it, or refuses; it may be called
-    /// more than once. The clock word of what was written, or `None` when refused. `needs_truth`: the decision depends
-    /// on what there is, in whatever tier; `Code::Cold` when RAM does not know.
+    /// more than once. The clock word of what was written, or `None` when refused.
     pub(crate) fn commit(
         &self,
         namespace: u32,
         key: &[u8],
         hash: u64,
-        needs_truth: bool,
+        wish: Wish,
         buffer: &mut RecordBuffer,
         mut decide: impl FnMut(Option<&Current>, &mut RecordBuffer) -> Decision,
     ) -> Result<Option<u64>> {
         let mut is_ghost = None;
         loop {
-            self.await_log(1)?;
+            self.await_log(1, wish.is_removal)?;
             let lack = {
                 let _shard = lock(&self.shards[shard_of(hash)]);
                 self.ensure_open()?;
                 let current = self.find(namespace, key, hash);
-                if needs_truth && current.is_none() && self.may_be_below(hash) {
+                if wish.needs_truth && current.is_none() && self.may_be_below(hash) {
                     return Err(StoreError::new(Code::Cold, "the key may lie in a lower tier"));
                 }
                 let live = current.filter(|current| self.is_live(&current.header));
