@@ -14,13 +14,15 @@ export const DIRECTORY_OPTIONS = {
 
 export const OPEN_OPTIONS = {
   ...DIRECTORY_OPTIONS,
+  hdd: { type: 'string' },
   memory: { type: 'string' },
 } as const satisfies OptionTable
 
 export const DIRECTORY_HELP = `  -d, --dir DIR    directory of the store; by default that in RAMCACHE_DIR
   --ssd PATH       where its SSD tier lies, if not in DIR/ssd
 `
-export const OPEN_HELP = `${DIRECTORY_HELP}  --memory SIZE    budget while it is open (512mb, ...); by default a third of the RAM
+export const OPEN_HELP = `${DIRECTORY_HELP}  --hdd PATH       where its HDD tier lies, if it has one
+  --memory SIZE    budget while it is open (512mb, ...); by default a third of the RAM
 `
 
 export function directoryOf(values: OptionValues, io: CliIo): string {
@@ -53,6 +55,7 @@ export async function withStore<T>(
 ): Promise<T> {
   const dir = directoryOf(values, io)
   const path = text(values.ssd) ?? `${dir}/ssd`
+  const hdd = text(values.hdd)
   if (!isNew) {
     if (!isDirectory(dir)) throw new CliError(ExitCode.io, `there is no directory ${dir}`)
     if (!isDirectory(path)) {
@@ -68,7 +71,7 @@ export async function withStore<T>(
     const cache = await open({
       dir,
       memory: memory as NonNullable<OpenOptions['memory']>,
-      tiers: { ssd: { path } },
+      tiers: { ssd: { path }, ...(hdd === undefined ? {} : { hdd: { path: hdd } }) },
     })
     try {
       return await work(cache)

@@ -12,6 +12,7 @@ import { RamcacheError } from '../base/errors.ts'
 import { open } from '../cache/open.ts'
 import { checkSignal } from '../config/call-options.ts'
 import { checkFields, configError } from '../config/fields.ts'
+import { hddDirOf } from '../owner/hdd-mark.ts'
 import { arenaLeftIn } from './arena-files.ts'
 import { type Places, placesOf, whileLocked } from './directory.ts'
 import { examine, examineOwned, type Finding } from './examine.ts'
@@ -123,7 +124,9 @@ async function openAndClose({ dir, ssdDir }: Places, done: string[]): Promise<vo
   try {
     // With another budget the arena might be refused, and what is only there would be lost.
     const memory = left?.budgetBytes ?? 'auto'
-    const cache = await open({ dir, memory, tiers: { ssd: { path: ssdDir } } })
+    const hdd = hddDirOf(ssdDir)
+    const tiers = { ssd: { path: ssdDir }, ...(hdd === undefined ? {} : { hdd: { path: hdd } }) }
+    const cache = await open({ dir, memory, tiers })
     // A scan of everything begins with a checkpoint.
     for await (const _ of cache.scan({ limit: 1 }));
     await cache.close()

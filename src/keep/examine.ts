@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { binding } from '../native/binding.ts'
+import { hddDirOf } from '../owner/hdd-mark.ts'
 import type { VerifyReport } from '../owner/verify.ts'
 import {
   type ArenaFile,
@@ -62,8 +63,9 @@ export async function examine(places: Places, signal: AbortSignal | undefined): 
       message: `there is no SSD tier in ${places.ssdDir}: the store was in RAM only, lies elsewhere, or was never opened`,
     })
   }
-  if (isDirectory(join(places.dir, 'hdd'))) {
-    const message = `${join(places.dir, 'hdd')} was not looked at: this version has no HDD tier`
+  const hddDir = hddDirOf(places.ssdDir)
+  if (hddDir !== undefined) {
+    const message = `the HDD tier in ${hddDir} was not checked`
     findings.push({ code: 'hdd-unchecked', level: 'notice', message })
   }
   return findings

@@ -120,10 +120,24 @@ async function* keysOf(
     } while (cursor !== undefined)
     return
   }
+  // Entries of durability `none` are in RAM alone, until the index has them too.
+  const shown = new Set<string>()
+  let cursor: ReturnType<Space['scanVolatile']>['cursor']
+  do {
+    const page = space.scanVolatile(cursor, '')
+    for (const [key, { size }] of page.entries) {
+      shown.add(key)
+      yield { key: Buffer.from(key, 'latin1'), size }
+    }
+    cursor = page.cursor
+    await nextTurn()
+  } while (cursor !== undefined)
   let from: Uint8Array | undefined
   do {
     const page = await home.scans.page(name, '', from)
-    yield* page.entries
+    for (const entry of page.entries) {
+      if (!shown.has(Buffer.from(entry.key).toString('latin1'))) yield entry
+    }
     from = page.next
   } while (from !== undefined)
 }

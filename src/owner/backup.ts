@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs'
 import { mkdir, open, readdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
+import { RamcacheError } from '../base/errors.ts'
 import { version } from '../base/version.ts'
 import {
   type BackupFile,
@@ -17,6 +18,7 @@ import {
   packManifest,
 } from './backup-manifest.ts'
 import { copyDurably, guard, sealFile, syncDirectory, takeEmptyDirectory } from './durable-files.ts'
+import { hddDirOf } from './hdd-mark.ts'
 import type { Keeper } from './keeper.ts'
 
 export interface BackupReport {
@@ -31,6 +33,12 @@ export interface BackupReport {
 
 /** `goOn` throws when it is to be given up. What was made until then is removed. */
 export async function backupStore(keeper: Keeper, target: string, goOn: () => void): Promise<BackupReport> {
+  const hddDir = hddDirOf(keeper.ssdDir)
+  if (hddDir !== undefined) {
+    // A part of its own is missing yet: without it the copy would be no whole store.
+    const message = `this store has entries in an HDD tier, ${hddDir}, which this version cannot back up: use exportEntries()`
+    throw new RamcacheError('ERR_RAMCACHE_CONFIG', message)
+  }
   const isNew = await takeEmptyDirectory(target, 'the directory of a backup')
   try {
     // Further tiers are further parts; each one is copied before those above it that lead into it.

@@ -50,6 +50,12 @@ export function checkHddMarks(ssdDir: string, hddDir: string | undefined, storeI
   if (!isExpected || readMark(ours).path !== hddDir) writeMark(ours, { id: storeId, path: hddDir })
 }
 
+/** Where the HDD tier of a store was last; undefined when it has none. */
+export function hddDirOf(ssdDir: string): string | undefined {
+  const ours = join(ssdDir, 'hdd-tier')
+  return existsSync(ours) ? readMark(ours).path : undefined
+}
+
 interface Mark {
   readonly id: string
   /** Where the other side was last. */

@@ -209,7 +209,6 @@ async function run(): Promise<void> {
     index,
     dir: data.dir,
     ssdDir: data.ssdDir,
-    hasHdd: hdd !== undefined,
     hold,
     checkpoint: () => {
       binding().awaitAllLogged(handle)

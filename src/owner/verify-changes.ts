@@ -11,6 +11,8 @@ import type { Problems } from './problems.ts'
 
 /** Deleted keys that the log still has are remembered up to here: some 100 MB. Beyond, no missing row is reported. */
 const keysMax = 500_000
+/** See `native/core/src/log/checkpoint.rs`. */
+const flagVolatile = 8
 /** Keys looked up at a time. */
 const looksMax = 1000
 
@@ -29,9 +31,10 @@ export class ChangesCheck {
   /** Of each namespace: the newest clear that the index must know, and all there are. */
   readonly #known = new Map<number, bigint>()
   readonly #clears = new Map<number, Set<bigint>>()
-  isPartial = false
+  isPartial: boolean
 
-  constructor(index: LogIndex | undefined, position: Position) {
+  constructor(index: LogIndex | undefined, position: Position, isPartial: boolean) {
+    this.isPartial = isPartial
     this.#index = index
     this.#position = position
   }
@@ -86,6 +89,7 @@ export class ChangesCheck {
   }
 
   #remember(name: string, entries: Buffer, at: number, clock: bigint): void {
+    if (this.isPartial) return
     const known = this.#rowless.get(name)
     // At the same version the later one counts: a copy, a touch, or the death of what has expired.
     if (known !== undefined && known.clock > clock) return
@@ -96,7 +100,8 @@ export class ChangesCheck {
     this.#rowless.set(name, {
       clock,
       expiresAt: readU64(entries, at + 24),
-      isDelete: entries[at + 2] === kindDelete,
+      // A volatile record may go with its arena.
+      isDelete: entries[at + 2] === kindDelete || ((entries[at + 3] as number) & flagVolatile) !== 0,
       place: { file: entries.readUInt32LE(at + 4), offset: entries.readUInt32LE(at + 8) },
     })
   }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { binding, type NativeLog, translate } from '../native/binding.ts'
 import type { LogIndex, Position } from '../tiers/log-index.ts'
+import { hddDirOf } from './hdd-mark.ts'
 import { countNames } from './names-file.ts'
 import { type Problem, Problems } from './problems.ts'
 import { ChangesCheck } from './verify-changes.ts'
@@ -31,7 +32,7 @@ export interface VerifyReport {
   }
   /** Undefined when there is none that can be read. */
   readonly index: { readonly rows: number; readonly position: Position } | undefined
-  /** Not every key could be looked for: too many have been deleted. */
+  /** Keys of the log were not looked for in the index: too many have been deleted, or there is an HDD tier. */
   readonly isPartial: boolean
   readonly problemCount: number
   /** The first of them. */
@@ -65,7 +66,8 @@ export async function verifySsd(verified: Verified, goOn: () => void): Promise<V
   for (const file of strangers) problems.add('log', `log file ${fileName(file)} belongs to another store`)
   const position = index?.position() ?? start
   const counts = { batches: 0, changes: 0, isTorn: false, end: start }
-  const changes = new ChangesCheck(index, position)
+  // What has gone down to the HDD tier has no row.
+  const changes = new ChangesCheck(index, position, hddDirOf(ssdDir) !== undefined)
   // Of a store that is open only what the index has: what comes behind it is still being written.
   const end = checkpoint === undefined ? undefined : position
   await walk(log, start, end, goOn, problems, counts, changes)

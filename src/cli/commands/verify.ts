@@ -38,7 +38,7 @@ function describe({ log, index, problems, problemCount, isPartial }: VerifyRepor
     `log: ${log.files} files, ${sizeOf(log.bytes)}, ${log.batches} batches, ${log.changes} changes${torn}`,
     index === undefined ? 'index: none that can be read' : `index: ${index.rows} rows`,
     ...(isPartial
-      ? ['not every key of the log was looked for in the index: too many have been deleted']
+      ? ['keys of the log were not looked for in the index: too many are deleted, or there is an HDD tier']
       : []),
     ...problems.map(({ part, message }) => `${part}: ${message}`),
     ...(problemCount > problems.length ? [`... and ${problemCount - problems.length} more`] : []),
