@@ -186,7 +186,7 @@ export function badInputContract(subject: Subject): void {
   it('no scan options', async () => {
     const { cache } = subject
     await cache.set('k', 1)
-    for (const options of [{ pattern: '*' }, { match: 5 }, { limit: 0 }, { tier: 'hdd' }, 'k*']) {
+    for (const options of [{ pattern: '*' }, { match: 5 }, { limit: 0 }, { tier: 'remote' }, 'k*']) {
       await refused(
         'ERR_RAMCACHE_CONFIG',
         () =>
