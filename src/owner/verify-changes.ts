@@ -53,8 +53,10 @@ export class ChangesCheck {
       const next = keyAt + entries.readUInt16LE(at)
       const place = { file: entries.readUInt32LE(at + 4), offset: entries.readUInt32LE(at + 8) }
       const isIndexed = isBefore(place, this.#position)
+      // Also a later one: a drain has copied it there, and where it stood is gone. After a start it counts in any case.
+      const isDelete = entries[at + 2] === kindDelete
       if (entries[at + 2] === kindClear) this.#seeClear(entries, at, isIndexed)
-      else if (isIndexed) {
+      else if (isIndexed || isDelete) {
         heads.push(at)
         keys.push(entries.subarray(keyAt, next))
       }
