@@ -1,8 +1,10 @@
 /** The verbs that keep a store: what they print and how they end. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../src/cli/run.ts'
+import { startOf } from '../../src/keep/arena-files.ts'
 import { type Outcome, runCli } from '../cli/support.ts'
 import { testFolder } from '../support/folders.ts'
 import { OwnerProcess } from '../support/processes.ts'
@@ -108,6 +110,7 @@ describe('the verbs', () => {
     const { ownerPid, findings } = JSON.parse(looked.stdout)
     expect({ ownerPid, first: findings[0].code }).toEqual({ ownerPid: pid, first: 'owned' })
     process.kill(pid as number, 'SIGSTOP')
+    while (startOf(pid as number)?.state !== 'T') await nextTurn()
     const stopped = await cli('doctor', '-d', dir)
     expect(stopped).toMatchObject({ exitCode: 1, stdout: expect.stringMatching(/stopped-owner/) })
     process.kill(pid as number, 'SIGCONT')
