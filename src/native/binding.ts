@@ -210,6 +210,9 @@ export interface NativeModule {
   beginCheckpoint(handle: NativeHandle, isForced: boolean): NativeCheckpoint | null
   /** Bytes that the next entries take in `into`; 0 at the end. */
   takeEntries(entries: object, into: Uint8Array): number
+  saveHot(handle: NativeHandle): number
+  beginWarming(handle: NativeHandle): number
+  warm(handle: NativeHandle): number
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
   awaitAllLogged(handle: NativeHandle): void
   describeRows(handle: NativeHandle, rows: Uint8Array, withValue: number): NativeScanned[]

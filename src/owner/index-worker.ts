@@ -16,6 +16,7 @@ import { DrainHold } from './drain-hold.ts'
 import { Garbage } from './garbage.ts'
 import { HddLink } from './hdd-link.ts'
 import { checkHddMarks } from './hdd-mark.ts'
+import { HotSet } from './hot-set.ts'
 import { rebuildFilter } from './index-filter.ts'
 import { serveJobs } from './job-server.ts'
 import { LogDrain } from './log-drain.ts'
@@ -217,6 +218,7 @@ async function run(): Promise<void> {
     isStopping: keeper.isStopping,
   })
   reportIndex(handle, index)
+  const hot = new HotSet(handle, (message) => warnings.push(message))
   const started: FromKeeper = { kind: 'started', pinned: found.pinned, warnings }
   port.postMessage(started)
   const stopped = new Promise<void>((resolve) => {
@@ -265,6 +267,7 @@ async function run(): Promise<void> {
       }
       return pollMs
     }),
+    keep(async () => hot.step()),
     keep(async () => {
       garbage.collect()
       return pollMs
@@ -279,6 +282,7 @@ async function run(): Promise<void> {
     .catch((error: Error) => process.emitWarning(error.message, 'RamcacheWarning'))
   await kept
   await checkpoints
+  hot.close()
   let failure: unknown
   try {
     binding().stopBelow(handle)

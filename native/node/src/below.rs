@@ -307,6 +307,24 @@ pub fn end_checkpoint(handle: &External<Handle>, is_committed: bool) -> Result<(
     Ok(())
 }
 
+/// Saves which keys are in RAM, for the next start that has no arena: how many.
+#[napi(js_name = "saveHot")]
+pub fn save_hot(handle: &External<Handle>) -> Result<f64> {
+    owner(handle)?.save_hot().map(|count| count as f64).map_err(coded)
+}
+
+/// Reads what the last run has saved: how many keys `warm` will bring up.
+#[napi(js_name = "beginWarming")]
+pub fn begin_warming(handle: &External<Handle>) -> Result<f64> {
+    owner(handle)?.begin_warming().map(|count| count as f64).map_err(coded)
+}
+
+/// Brings some more keys up; how many are left.
+#[napi(js_name = "warm")]
+pub fn warm(handle: &External<Handle>) -> Result<f64> {
+    Ok(owner(handle)?.warm() as f64)
+}
+
 /// The store that this process has open in a directory: for threads that serve it.
 #[napi(js_name = "joinStore")]
 pub fn join_store(dir: String) -> Result<External<Handle>> {

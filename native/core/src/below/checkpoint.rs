@@ -14,6 +14,8 @@ const LOG_BYTES_MOST: u64 = 64 << 20;
 const TAIL_SHARE_DUE: usize = 32;
 /// And slows writers down from this one on: the checkpoints cannot keep up.
 const TAIL_SHARE_SLOW: usize = 16;
+/// Of so little nobody is slowed down, whatever the budget.
+const TAIL_BYTES_FREE: usize = 2 << 20;
 /// For a batch of the log when it takes one and a half times as much; the longest wait is twice that.
 const SLOW_DOWN: Duration = Duration::from_millis(50);
 /// What the tiers take in this process is set aside: the log's own index, and what the index below may write at once
@@ -40,7 +42,7 @@ impl Below {
 
     /// How long the log waits before its next batch, so that its index does not grow faster than checkpoints empty it.
     pub(super) fn slow_down(&self, budget_bytes: u64) -> Duration {
-        let most = budget_bytes as usize / TAIL_SHARE_SLOW;
+        let most = (budget_bytes as usize / TAIL_SHARE_SLOW).max(TAIL_BYTES_FREE);
         let excess = self.tail_bytes().saturating_sub(most) as f64 / most as f64;
         SLOW_DOWN.mul_f64((excess * 2.0).min(2.0))
     }

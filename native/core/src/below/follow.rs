@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 const GATHER: Duration = Duration::from_millis(10);
 /// Bytes of one batch, unless a single change or group is larger: a share of the budget, at most so many.
 const BATCH_SHARE: usize = 64;
+const BATCH_BYTES_LEAST: usize = 64 << 10;
 const BATCH_BYTES_MOST: usize = 1 << 20;
 /// How often somebody looks whether a reserve that a drain has given up can be had again.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
@@ -53,7 +54,8 @@ impl Follower<'_> {
             progress.note_dirty(Some(looked));
         }
         self.look_for_room();
-        if let Err(failure) = self.follow() {
+        let followed = self.follow();
+        if let Err(failure) = followed.and_then(|()| self.below.keep_ceiling(self.store, orders.is_closing)) {
             let is_passing = matches!(failure.code, Code::Full | Code::Unavailable);
             progress.set_failure(Some(failure));
             self.below.answer_waits();
@@ -98,7 +100,8 @@ impl Follower<'_> {
     /// Logs what the feed has by now: what keeps coming must not keep those waiting who want a sync.
     fn follow(&mut self) -> Result<()> {
         let head = self.store.sequence();
-        let batch_bytes = (self.store.budget_bytes() as usize / BATCH_SHARE).min(BATCH_BYTES_MOST);
+        let batch_bytes =
+            (self.store.budget_bytes() as usize / BATCH_SHARE).clamp(BATCH_BYTES_LEAST, BATCH_BYTES_MOST);
         while self.next <= head {
             match self.store.read_feed(self.next, batch_bytes) {
                 FeedRead::Batch { first, next, bytes } if next > first => {

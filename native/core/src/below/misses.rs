@@ -43,6 +43,8 @@ pub enum Purpose {
     Resolve,
     /// Housekeeping wants to see it: not a use, so it stays where it is.
     Look,
+    /// It moves up when RAM has room; nobody waits.
+    Warm,
 }
 
 /// What was found.
@@ -139,6 +141,11 @@ impl Misses {
         drop(state);
         self.arrived.notify_one();
         Ok(id)
+    }
+
+    /// Whether any question waits for a reader.
+    pub fn is_busy(&self) -> bool {
+        !lock(&self.state).waiting.is_empty()
     }
 
     /// Takes up to `most` questions, waiting for the first one for at most `patience`. `None` when closed.

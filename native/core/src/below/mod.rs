@@ -4,9 +4,11 @@
 //! Two rules keep a record from being nowhere: a change is logged before its record may leave RAM, and a segment is
 //! used again only when the log needs none of its records.
 
+mod ceiling;
 mod checkpoint;
 mod drain;
 mod follow;
+mod hot;
 mod misses;
 mod names;
 mod progress;
@@ -32,6 +34,8 @@ use crate::namespaces;
 use crate::record::FLAG_PINNED;
 use crate::store::Store;
 use crate::sync::{lock, AtomicU64, Mutex, Ordering};
+use ceiling::Ceiling;
+use hot::HotKeys;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -108,6 +112,10 @@ pub struct Below {
     /// Bytes appended when the last checkpoint began.
     appended_before: Mutex<u64>,
     dir: PathBuf,
+    /// LOCK: ceiling. Alone.
+    ceiling: Mutex<Ceiling>,
+    /// LOCK: hot. Before misses and what a read takes. Keys that are still to be brought up.
+    hot: Mutex<Option<HotKeys>>,
     /// How many names of namespaces are on disk.
     saved_names: AtomicU64,
     sync_interval: Duration,
@@ -126,7 +134,7 @@ pub struct Below {
 }
 
 impl Below {
-    fn new(log: ValueLog, options: &BelowOptions, store: &Store) -> Below {
+    fn new(log: ValueLog, ceiling: Ceiling, options: &BelowOptions, store: &Store) -> Below {
         let seed = store.arena.superblock(superblock::HASH_SEED).load(Ordering::Relaxed);
         let slots = (store.budget_bytes() as usize / (64 << 10)).next_power_of_two().clamp(64, 64 << 10);
         Below {
@@ -137,6 +145,8 @@ impl Below {
             appending: Mutex::new(()),
             appended_before: Mutex::new(0),
             dir: options.dir.clone(),
+            ceiling: Mutex::new(ceiling),
+            hot: Mutex::new(None),
             saved_names: AtomicU64::new(namespaces::count(&store.arena) as u64),
             sync_interval: options.sync_interval,
             touches: Touches::new(slots),
@@ -148,6 +158,18 @@ impl Below {
             log,
             waits: Mutex::new(Vec::new()),
             thread: Mutex::new(None),
+        }
+    }
+
+    /// Keeps the ceiling ahead of the clock; at the end it is where the clock is, so that restarts do not drive it on.
+    fn keep_ceiling(&self, store: &Store, is_closing: bool) -> Result<()> {
+        let clock = store.clock_word().load(Ordering::Relaxed);
+        let mut ceiling = lock(&self.ceiling);
+        let is_at_rest = is_closing && self.progress.logged() >= store.sequence();
+        match is_at_rest && ceiling.word() != clock {
+            true => ceiling.write(clock),
+            false if is_at_rest => Ok(()),
+            false => ceiling.keep_ahead(clock, store.arena.wall_ms()),
         }
     }
 

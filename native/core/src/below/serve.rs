@@ -158,7 +158,7 @@ impl Store {
             Purpose::Read | Purpose::Look if !self.tokens.is_unchanged(miss.hash, miss.token) => {
                 Answer::AskAgain
             }
-            Purpose::Read | Purpose::Look => Answer::Absent,
+            Purpose::Read | Purpose::Look | Purpose::Warm => Answer::Absent,
             Purpose::Resolve => match self.promote_absence(miss.namespace, &miss.key, miss.token) {
                 Ok(_) => Answer::AskAgain,
                 Err(error) => Answer::Failed(error),
@@ -178,6 +178,7 @@ impl Store {
             Purpose::Resolve => true,
             Purpose::Read => is_sliding || below.is_second_touch(miss.hash, self.arena.expiry_now_ms()),
             Purpose::Look => false,
+            Purpose::Warm => self.is_worth_warming(miss),
         };
         let promoted = match is_wanted {
             true => self.promote(record, *record_bytes, miss.token, *tier == Tier::Hdd),
@@ -187,6 +188,7 @@ impl Store {
             below.counts.of(*tier).promoted.fetch_add(1, Ordering::Relaxed);
         }
         match (miss.purpose, promoted) {
+            (Purpose::Warm, _) => Answer::Absent,
             (Purpose::Read, Ok(_)) if is_sliding => Answer::AskAgain,
             // The value is good all the same.
             (Purpose::Read | Purpose::Look, _) => {

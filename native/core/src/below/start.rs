@@ -1,5 +1,6 @@
 //! Beginning and ending: the log is recovered and followed from then on; at the end it takes what is left.
 
+use super::ceiling::Ceiling;
 use super::{follow, names, Below};
 use crate::clock::COUNTER_BITS;
 use crate::error::{Code, Result, StoreError};
@@ -93,11 +94,14 @@ impl OwnedStore {
         };
         let log_options =
             LogOptions { store_id, file_bytes: options.file_bytes, reserve_bytes: options.reserve_bytes };
-        let below = Below::new(ValueLog::open(&log_dir, log_options)?, options, &store);
+        let ceiling = Ceiling::open(&options.dir)?;
+        store.clock_word().fetch_max(ceiling.word(), Ordering::Relaxed);
+        let below = Below::new(ValueLog::open(&log_dir, log_options)?, ceiling, options, &store);
         for (namespace, epoch) in &options.epochs {
             store.raise_epoch(*namespace, *epoch);
         }
         let (recovery, pinned) = below.recover(&store, options.from)?;
+        below.keep_ceiling(&store, false)?;
         // Versions are compared over restarts, so they keep their origin and go on growing.
         store.arena().superblock(superblock::ORIGIN).store(store_id, Ordering::Relaxed);
         if store.below.set(below).is_err() {
