@@ -72,6 +72,7 @@ fn a_torn_slot_leaves_the_other_one_and_a_newer_format_is_refused() {
         let mut torn = whole.clone();
         torn[at] ^= 1;
         fs::write(&path, torn).expect("the ceiling can be written");
+        fs::remove_dir_all(dir.join("ssd/log")).expect("there is a log");
         let owned = start(&dir, NOON - HOUR);
         assert!(write(&owned) > last);
         stop(owned);
