@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../base/clock.ts'
 import { errorTable, RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
@@ -24,6 +25,9 @@ import { LiveBytes, reportIndex } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
 import { servePages } from './scan-pages.ts'
 import { startThread } from './threads.ts'
+
+/** Never set back. */
+const nowMs = () => systemClock.monotonicUs() / 1000
 
 /** How often the log is asked whether a checkpoint is due, or a drain. */
 const pollMs = 200
@@ -194,7 +198,7 @@ async function run(): Promise<void> {
     index,
     live: new LiveBytes(),
     hdd,
-    hddSweepAt: Date.now() + hddSweepMs,
+    hddSweepAt: nowMs() + hddSweepMs,
     isStopping: () => isStopping,
   }
   // One at a time: the log sets aside only one stretch.
@@ -261,8 +265,8 @@ async function run(): Promise<void> {
       return keep(async () => ((await hold.step(() => drain.step())) ? 0 : pollMs))
     }),
     keep(async () => {
-      if (hdd !== undefined && Date.now() >= keeper.hddSweepAt) {
-        keeper.hddSweepAt = Date.now() + hddSweepMs
+      if (hdd !== undefined && nowMs() >= keeper.hddSweepAt) {
+        keeper.hddSweepAt = nowMs() + hddSweepMs
         await hdd.sweep()
       }
       return pollMs

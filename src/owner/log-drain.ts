@@ -7,6 +7,7 @@
  * Runs in the thread that keeps the index, in slices: no commit comes between the look at the index and the copies.
  */
 import { statfsSync, statSync } from 'node:fs'
+import { systemClock } from '../base/clock.ts'
 import { binding, type NativeHandle, type NativeLogState } from '../native/binding.ts'
 import { changeHeadBytes, type Move, packMoves } from '../tiers/index-batch.ts'
 import { kindClear, kindDelete, storedKey } from '../tiers/index-row.ts'
@@ -14,6 +15,9 @@ import type { LogIndex } from '../tiers/log-index.ts'
 import type { HddLink } from './hdd-link.ts'
 import { chooseFile, type LogFile } from './log-choice.ts'
 import { type LiveBytes, reportIndex } from './log-live.ts'
+
+/** Never set back. */
+const nowMs = () => systemClock.monotonicUs() / 1000
 
 /** Bytes of a file that are looked at at once: a few milliseconds, in which nothing else of the thread runs. */
 const sliceBytes = 512 * 1024
@@ -102,7 +106,7 @@ export class LogDrain {
 
   /** Drains a file if one is due. False when none is, or the thread is to stop. Does not reject: what fails is warned of. */
   async step(): Promise<boolean> {
-    if (Date.now() < this.#retryAt) return false
+    if (nowMs() < this.#retryAt) return false
     let file: LogFile | undefined
     try {
       // Not beside a drain: what that saves below would come after the delete it does not know of yet.
@@ -118,7 +122,7 @@ export class LogDrain {
       if (this.#thread.isStopping()) return false
       const { code, message } = error as { code?: string; message: string }
       if (code === 'ERR_RAMCACHE_CORRUPT' && file !== undefined) this.#damaged.add(file.number)
-      else this.#retryAt = Date.now() + retryMs
+      else this.#retryAt = nowMs() + retryMs
       process.emitWarning(`space of the log was not given back: ${message}`, {
         code: code ?? 'RAMCACHE_DRAIN',
       })
@@ -170,9 +174,9 @@ export class LogDrain {
   }
 
   #pressureOf({ bytesWritten, freeBytes }: NativeLogState): { isQuiet: boolean; isShort: boolean } {
-    if (bytesWritten !== this.#written) this.#writtenAt = Date.now()
+    if (bytesWritten !== this.#written) this.#writtenAt = nowMs()
     this.#written = bytesWritten
-    const isQuiet = Date.now() - this.#writtenAt >= quietMs
+    const isQuiet = nowMs() - this.#writtenAt >= quietMs
     return { isQuiet, isShort: freeBytes < floorFiles * this.#thread.fileBytes }
   }
 
