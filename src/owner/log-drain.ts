@@ -136,10 +136,9 @@ export class LogDrain {
     if (hdd === undefined) return
     for (;;) {
       const tombstones = index.tombstones(tombstonesAtOnce)
-      const last = tombstones.at(-1)
-      if (last === undefined) return
-      await hdd.drop(tombstones.map(({ key, row }) => ({ key, version: row.clock })))
-      this.#thread.live.apply(await index.removeTombstones(last.row.clock))
+      if (tombstones.length === 0) return
+      await hdd.drop(tombstones.map(({ key, clock }) => ({ key, version: clock })))
+      this.#thread.live.apply(await index.removeTombstones(tombstones))
     }
   }
 

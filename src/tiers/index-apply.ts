@@ -105,7 +105,7 @@ export class Applier {
       state.bytes += row.readUInt32LE(rowAt.bytes)
     } else {
       state.tombstones++
-      this.#tombstones.put(tombstoneKey(row, stored), noBytes)
+      this.#tombstones.put(tombstoneKey(row.readBigUInt64LE(rowAt.clock), stored), noBytes)
     }
   }
 
@@ -183,9 +183,9 @@ const noBytes = Buffer.allocUnsafeSlow(1).fill(0)
 const clockBytes = 8
 
 /** Tombstones in the order of their versions: the clock, big-endian, and the key their row lies under. */
-function tombstoneKey(row: Buffer, stored: Buffer): Buffer {
+export function tombstoneKey(clock: bigint, stored: Buffer): Buffer {
   const key = Buffer.alloc(clockBytes + stored.length)
-  key.writeBigUInt64BE(row.readBigUInt64LE(rowAt.clock))
+  key.writeBigUInt64BE(clock)
   stored.copy(key, clockBytes)
   return key
 }

@@ -18,6 +18,7 @@ import {
   namespaceOf,
   type Outcome,
   readTombstoneKey,
+  tombstoneKey,
 } from './index-apply.ts'
 import { changeHeadBytes, checkBatch, moveHeadBytes } from './index-batch.ts'
 import {
@@ -59,6 +60,13 @@ export interface ScanRow {
   readonly key: Buffer
   readonly isHashed: boolean
   readonly row: Row
+}
+
+/** A delete that the tier below must hear of. */
+export interface Tombstone {
+  /** The key its row lies under. */
+  readonly key: Buffer
+  readonly clock: bigint
 }
 
 export interface ScanRows {
@@ -248,42 +256,39 @@ export class LogIndex {
     return { entries: rows, bytes, tombstones }
   }
 
-  /** Tombstones, oldest first, at most `limit`: what the tier below must drop. The full key of a hashed one is in its record. */
-  tombstones(limit: number): ScanRow[] {
-    return this.#file.read(() => {
-      const found: ScanRow[] = []
-      for (const { stored, clock } of this.#oldestTombstones(limit)) {
-        const row = this.#file.rows.getBinary(stored)
-        if (row === undefined) continue
-        if (!isRowSound(stored, row)) throw corruptRow(this.path, stored)
-        const tombstone = readRow(row)
-        // A newer write has taken the row; its own tombstone, if it is one, has a place of its own.
-        if (!tombstone.isTombstone || tombstone.clock !== clock) continue
-        found.push({ key: stored, isHashed: isHashedKey(stored), row: tombstone })
-      }
-      return found
-    })
+  /**
+   * Tombstones, oldest first, at most `limit`, by the keys their rows lie under: what the tier below must drop. Some may
+   * have been overtaken by a newer write.
+   */
+  tombstones(limit: number): Tombstone[] {
+    return this.#file.read(() =>
+      [...this.#file.tombstones.getKeys({ limit })].map((entry) => {
+        const { stored, clock } = readTombstoneKey(Buffer.from(entry as Uint8Array))
+        return { key: stored, clock }
+      }),
+    )
   }
 
-  /** Removes tombstones up to and including a version, once the deletes below are synced. Synced when it resolves. */
-  removeTombstones(upTo: bigint): Promise<Outcome> {
+  /**
+   * Removes just these tombstones, once the deletes below are synced: others of the same age may have come meanwhile.
+   * Synced when it resolves.
+   */
+  removeTombstones(tombstones: readonly Tombstone[]): Promise<Outcome> {
     return this.#file.enqueue(async () => {
       const outcome = freshOutcome()
-      for (;;) {
-        const oldest = this.#file.look(() => this.#oldestTombstones(this.#store.pieceEntries))
-        const due = oldest.filter(({ clock }) => clock <= upTo)
-        if (due.length === 0) return outcome
+      for (let from = 0; from < tombstones.length; from += this.#store.pieceEntries) {
         this.#store.transact(this.#store.pieceEntries, (state) => {
-          for (const { entry, stored, clock } of due) {
+          for (const { key, clock } of tombstones.slice(from, from + this.#store.pieceEntries)) {
             const isMeant = (row: Buffer) => {
               return readRow(row).isTombstone && row.readBigUInt64LE(rowAt.clock) === clock
             }
-            this.#applier.remove(stored, isMeant, state, outcome)
-            this.#file.tombstones.remove(entry)
+            this.#applier.remove(key, isMeant, state, outcome)
+            this.#file.tombstones.remove(tombstoneKey(clock, key))
           }
         })
         await turn()
       }
+      return outcome
     })
   }
 
@@ -320,11 +325,6 @@ export class LogIndex {
   /** After the writes that were begun. */
   close(): Promise<void> {
     return this.#file.close()
-  }
-
-  #oldestTombstones(limit: number) {
-    const entries = [...this.#file.tombstones.getKeys({ limit })].map((key) => Buffer.from(key as Uint8Array))
-    return entries.map((entry) => ({ entry, ...readTombstoneKey(entry) }))
   }
 }
 

@@ -36,9 +36,13 @@ describe.each([true, false])('random changes, tombstones kept: %s', (keepTombsto
         const moves = [...names].flatMap((name) => log.move(name) ?? [])
         await index.relocate(packMoves(moves))
       } else if (dice < 72) {
-        const upTo = log.clock - BigInt(random.below(30_000))
-        await index.removeTombstones(upTo)
-        for (const [key, row] of log.rows) if (row.isTombstone && row.clock <= upTo) log.rows.delete(key)
+        const oldest = index.tombstones(1 + random.below(50))
+        await index.removeTombstones(oldest)
+        for (const { key, clock } of oldest) {
+          const name = key.toString('hex')
+          const row = log.rows.get(name)
+          if (row?.isTombstone && row.clock === clock) log.rows.delete(name)
+        }
       } else if (dice < 78) {
         await index.sweep(random.below(3))
       } else if (dice < 82) {
