@@ -66,7 +66,7 @@ fn pack(id: u64, answer: &Answer, origin: u64, out: &mut [u8]) -> usize {
             out[16..24].copy_from_slice(&header.clock.to_le_bytes());
             out[24..32].copy_from_slice(&origin.to_le_bytes());
             out[32..40].copy_from_slice(&header.expires_at.to_le_bytes());
-            out[40..48].copy_from_slice(&(header.payload_bytes() as u64).to_le_bytes());
+            out[40..48].copy_from_slice(&header.payload_bytes().to_le_bytes());
             out[52..56].copy_from_slice(&header.idle_ms.to_le_bytes());
             out[56..64].copy_from_slice(&header.deadline.to_le_bytes());
             (FOUND, value, &record[header.tags_at()..][..header.tags_bytes as usize])
