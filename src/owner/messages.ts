@@ -47,6 +47,11 @@ export interface Serve {
   readonly kind: 'serve'
 }
 
+/** Its answer: it has opened the index, or tried to. */
+export interface Serving {
+  readonly kind: 'serving'
+}
+
 /** To the thread that keeps the index, from any thread of the process: one page of a scan. */
 export interface ScanRequest {
   readonly kind: 'scan'

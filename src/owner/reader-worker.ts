@@ -9,7 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { binding } from '../native/binding.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import { tierKeyBytesMax } from '../tiers/tier.ts'
-import type { TierThreadData } from './messages.ts'
+import type { Serving, TierThreadData } from './messages.ts'
 
 /** Questions taken at a time: enough to share a look at the index, few enough for two threads to share the work. */
 const batchMost = 16
@@ -28,11 +28,14 @@ const answers = Buffer.alloc(batchMost * rowBytes)
 const data = workerData as TierThreadData
 const port = parentPort as NonNullable<typeof parentPort>
 await once(port, 'message')
-port.close()
 const handle = binding().joinStore(data.dir)
 const openIndex = () => LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
 // A disk that does not let it fails the reads that need it, not the program, and is asked again by the next.
 let index = await openIndex().catch(() => undefined)
+// From now on the disk may become read-only: what has the index open reads on.
+const serving: Serving = { kind: 'serving' }
+port.postMessage(serving)
+port.close()
 for (let served = 1; await serve(); served++) if (served % batchesPerTurn === 0) await turn()
 await index?.close()
 binding().closeStore(handle, false)

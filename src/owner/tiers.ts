@@ -115,8 +115,18 @@ class Tiers {
     }
     // Only now: readers look at an index that is there.
     const serve: Serve = { kind: 'serve' }
+    const serving = Promise.all(
+      readers.map((reader) => {
+        reader.ref()
+        return once(reader, 'message')
+      }),
+    )
+    // Heard below; one that fails meanwhile is no surprise of the process.
+    serving.catch(() => {})
     for (const reader of readers) reader.postMessage(serve)
     for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
+    await serving
+    for (const reader of readers) reader.unref()
     // What was lost or made again: the store goes on, but somebody should look at the disk.
     for (const warning of started.warnings) process.emitWarning(warning, 'RamcacheWarning')
     return new Tiers(keeper, readers)

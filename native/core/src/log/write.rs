@@ -135,7 +135,7 @@ impl ValueLog {
     pub(super) fn poison(&self, what: &str, error: &io::Error) -> StoreError {
         let message = format!(
             "the value log refuses writes: {what}: {error}; what is on the disk is unknown. Reads go on. When the disk \
-             is sound, close the store and open it again"
+             is sound, close the store and open it again; `ramcache doctor` says what it finds then"
         );
         lock(&self.state).poison.get_or_insert(message.clone());
         StoreError::new(Code::Poisoned, message)
