@@ -24,8 +24,8 @@ export async function open(options: OpenOptions): Promise<Cache> {
   const engine = openEngine(validated)
   try {
     if (ssd !== undefined) {
-      const { fileBytes, ssdBudgetBytes = ssd.budgetBytes } = internal ?? {}
-      await startTiers(engine, { dir, ssd: { ...ssd, budgetBytes: ssdBudgetBytes }, hdd, fileBytes })
+      const { fileBytes, ssdBudgetBytes = ssd.budgetBytes, warms = true } = internal ?? {}
+      await startTiers(engine, { dir, ssd: { ...ssd, budgetBytes: ssdBudgetBytes }, hdd, fileBytes, warms })
     }
   } catch (error) {
     engine.close()

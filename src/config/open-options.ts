@@ -22,6 +22,8 @@ export interface InternalOptions {
   readonly clock?: 'manual'
   /** Bytes of a file of the value log. */
   readonly fileBytes?: number
+  /** `false`: a start leaves what was in RAM where it is. */
+  readonly warms?: boolean
   /** Budget of the SSD tier, below what `tiers.ssd.budget` takes. */
   readonly ssdBudgetBytes?: number
 }

@@ -15,8 +15,9 @@ export class HotSet {
   #restedMs = 0
 
   /** `warn` is told of a list that could not be read. */
-  constructor(handle: NativeHandle, warn: (message: string) => void) {
+  constructor(handle: NativeHandle, warms: boolean, warn: (message: string) => void) {
     this.#handle = handle
+    if (!warms) return
     const { start } = JSON.parse(binding().countStore(handle)) as { start: { kind: string } | null }
     // An arena that was taken over has everything already.
     if (start?.kind === 'adopted') return

@@ -222,7 +222,7 @@ async function run(): Promise<void> {
     isStopping: keeper.isStopping,
   })
   reportIndex(handle, index)
-  const hot = new HotSet(handle, (message) => warnings.push(message))
+  const hot = new HotSet(handle, data.warms, (message) => warnings.push(message))
   const started: FromKeeper = { kind: 'started', pinned: found.pinned, warnings }
   port.postMessage(started)
   const stopped = new Promise<void>((resolve) => {

@@ -34,6 +34,8 @@ export interface TierOptions {
   readonly hdd: ValidatedTier | undefined
   /** Default: by the budget of the SSD tier. */
   readonly fileBytes: number | undefined
+  /** What was in RAM comes up again after a start. */
+  readonly warms: boolean
 }
 
 function fileBytesFor(budgetBytes = Number.POSITIVE_INFINITY): number {
@@ -90,7 +92,7 @@ class Tiers {
   readonly #keeper: Worker
   readonly #readers: Worker[]
 
-  static async start(engine: TieredEngine, { dir, ssd, hdd, fileBytes }: TierOptions): Promise<Tiers> {
+  static async start(engine: TieredEngine, { dir, ssd, hdd, fileBytes, warms }: TierOptions): Promise<Tiers> {
     const wholeBytes = fileBytes ?? fileBytesFor(ssd.budgetBytes)
     const data: TierThreadData = {
       dir,
@@ -100,6 +102,7 @@ class Tiers {
       // Threads may have another working directory one day, and the mark of the tier names it.
       hddDir: hdd && resolve(hdd.path),
       hddFloorBytes: hdd?.floorBytes,
+      warms,
       pinnedNamespaces: [structuresNamespace, blobsNamespace],
       syncIntervalMs,
       fileBytes: wholeBytes,

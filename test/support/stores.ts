@@ -91,7 +91,8 @@ function hasEntries(space: ReadSpace): boolean {
   return page.entries.length > 0
 }
 
-const internal = { __internal: { clock: 'manual' } }
+// What a test has left below stays there after a restart.
+const internal = { __internal: { clock: 'manual', warms: false } }
 
 async function isOpen(cache: Cache): Promise<boolean> {
   return cache.flush().then(
