@@ -14,7 +14,7 @@ const many = patternOf(20 * chunkBytes + 99)
 let placement: Placement
 
 beforeEach(async () => {
-  placement = await openTiered({ memory: '512kb' })
+  placement = await openTiered({ memory: '1mb' })
 })
 
 afterEach(async () => {
