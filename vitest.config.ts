@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // How long something hangs before it is given up, not how long it may take.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     allowOnly: false,
   },
 })
