@@ -102,26 +102,30 @@ describe('verify', () => {
   it.each([
     ['flipped bits', false, 8],
     ['truncations', true, 4],
-  ])('finds %s, or every value is right', async (_name, isCut, rounds) => {
-    const random = new Prng(testSeed(`damage of ${_name}`))
-    const whole = testFolder()
-    await made(whole)
-    expect(await verify(whole)).toMatchObject({ isSound: true, problems: [] })
-    const files = (readdirSync(join(whole, 'ssd'), { recursive: true, encoding: 'utf8' }) as string[])
-      .map((name) => join('ssd', name))
-      .filter((name) => /names$|\.log$|\.mdb$/.test(name))
-    expect(files.length).toBeGreaterThanOrEqual(4)
-    const outcomes: Outcome[] = []
-    for (let round = 0; round < rounds; round++) {
-      // The log and the index in turn, and once the names.
-      const name = files[round % files.length] as string
-      outcomes.push(await afterDamage(whole, name, random, isCut))
-    }
-    // What it called sound must be right.
-    expect(outcomes.filter(({ isSound, faults }) => isSound && faults.length > 0)).toEqual([])
-    // And the damage is not all in bytes that mean nothing.
-    expect(outcomes.filter(({ isSound }) => !isSound).length).toBeGreaterThan(0)
-  }, 0)
+  ])(
+    'finds %s, or every value is right',
+    async (_name, isCut, rounds) => {
+      const random = new Prng(testSeed(`damage of ${_name}`))
+      const whole = testFolder()
+      await made(whole)
+      expect(await verify(whole)).toMatchObject({ isSound: true, problems: [] })
+      const files = (readdirSync(join(whole, 'ssd'), { recursive: true, encoding: 'utf8' }) as string[])
+        .map((name) => join('ssd', name))
+        .filter((name) => /names$|\.log$|\.mdb$/.test(name))
+      expect(files.length).toBeGreaterThanOrEqual(4)
+      const outcomes: Outcome[] = []
+      for (let round = 0; round < rounds; round++) {
+        // The log and the index in turn, and once the names.
+        const name = files[round % files.length] as string
+        outcomes.push(await afterDamage(whole, name, random, isCut))
+      }
+      // What it called sound must be right.
+      expect(outcomes.filter(({ isSound, faults }) => isSound && faults.length > 0)).toEqual([])
+      // And the damage is not all in bytes that mean nothing.
+      expect(outcomes.filter(({ isSound }) => !isSound).length).toBeGreaterThan(0)
+    },
+    0,
+  )
 
   it('finds each damaged part by its name', async () => {
     const dir = testFolder()
