@@ -18,6 +18,7 @@ export type {
   CallOptions,
   CloseOptions,
   CounterOptions,
+  GetOptions,
   NamespaceOptions,
   OpenOptions,
   ReadStreamOptions,

@@ -46,7 +46,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     settings: ValidatedNamespace,
     isRoot: boolean,
   ) {
-    super(lifetime, engine.space(name), name, isRoot)
+    super(lifetime, engine.space(name), name, isRoot, settings.isFrozen ?? false)
     this.#engine = engine
     this.#blobs = blobs
     this.#namespaces = namespaces
@@ -241,7 +241,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const fullName = nestedName(this.name, name)
     const given = options === undefined ? {} : validateNamespace(options, 'namespace()')
     checkHasTiers(given.durability, this.#engine.hasTiers, 'namespace()')
-    const settings = { ...this.#namespaces[fullName], ...given }
+    const settings = { isFrozen: this.isFrozen, ...this.#namespaces[fullName], ...given }
     return new OwnerCache(
       this.lifetime,
       this.#engine,
@@ -277,10 +277,11 @@ export function ownerCache(
   engine: Engine,
   blobs: OwnedBlobs,
   namespaces: Namespaces,
+  isFrozen: boolean,
   stop?: () => Promise<void>,
   scans?: TierScans,
 ): Cache {
-  const settings = namespaces[defaultNamespace] ?? {}
+  const settings = { isFrozen, ...namespaces[defaultNamespace] }
   return new OwnerCache(
     new Lifetime(engine, blobs, stop, scans),
     engine,

@@ -34,11 +34,16 @@ export async function open(options: OpenOptions): Promise<Cache> {
   const blobs = new OwnedBlobs(engine)
   const leave = () => leaveTiers(engine, dir)
   const scans = new TierScans(dir)
-  return registerEngine(ownerCache(engine, blobs, validated.namespaces, leave, scans), engine, blobs, {
-    dir,
-    ssdDir: ssd?.path,
-    scans,
-  })
+  return registerEngine(
+    ownerCache(engine, blobs, validated.namespaces, validated.isFrozen, leave, scans),
+    engine,
+    blobs,
+    {
+      dir,
+      ssdDir: ssd?.path,
+      scans,
+    },
+  )
 }
 
 /**
@@ -50,7 +55,8 @@ export async function open(options: OpenOptions): Promise<Cache> {
  * with ERR_RAMCACHE_CORRUPT when what lies there is not the memory of a store.
  */
 export async function attach(options: AttachOptions): Promise<ReadonlyCache> {
-  const engine = attachEngine(validateAttach(options))
+  const validated = validateAttach(options)
+  const engine = attachEngine(validated)
   const blobs = new Blobs(engine)
-  return registerEngine(readonlyCache(engine, blobs), engine, blobs)
+  return registerEngine(readonlyCache(engine, blobs, validated.isFrozen), engine, blobs)
 }

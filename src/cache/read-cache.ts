@@ -9,10 +9,23 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError, show } from '../base/errors.ts'
 import { Manifest, manifestBytes } from '../codec/blob.ts'
+import { freezeDeep } from '../codec/freeze.ts'
 import { checkKey } from '../codec/key.ts'
-import { validateCall, validateClose, validateScan } from '../config/call-options.ts'
+import {
+  saysOnlyFrozen,
+  validateCall,
+  validateClose,
+  validateGet,
+  validateScan,
+} from '../config/call-options.ts'
 import { configError } from '../config/fields.ts'
-import type { CallOptions, CloseOptions, ReadStreamOptions, ScanOptions } from '../config/options.ts'
+import type {
+  CallOptions,
+  CloseOptions,
+  GetOptions,
+  ReadStreamOptions,
+  ScanOptions,
+} from '../config/options.ts'
 import { resolveRange, validateRead } from '../config/stream-options.ts'
 import type { ReadEngine, ReadSpace } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
@@ -79,23 +92,27 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   /** Full name. */
   protected readonly name: string
   protected space: S
+  /** Values are given out frozen, unless a call says otherwise. */
+  protected readonly isFrozen: boolean
   /** Only the cache that `open` or `attach` returned closes the store. */
   readonly #isRoot: boolean
   #isClosed = false
 
-  constructor(lifetime: Lifetime, space: S, name: string, isRoot: boolean) {
+  constructor(lifetime: Lifetime, space: S, name: string, isRoot: boolean, isFrozen: boolean) {
     this.lifetime = lifetime
     this.space = space
     this.name = name
     this.#isRoot = isRoot
+    this.isFrozen = isFrozen
   }
 
-  get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
+  get<T = unknown>(key: Key, options?: GetOptions): Promise<T | undefined> {
     try {
-      if (options !== undefined) this.begin(options, 'get()')
-      const value = this.space.get(key) as T | undefined
+      const isFrozen = options === undefined ? this.isFrozen : this.#beginGet(options, 'get()')
+      const value = (isFrozen ? this.space.getFrozen(key) : this.space.get(key)) as T | undefined
       if (value === undefined && this.space.isCold) {
-        return unlessAborted(this.space.fetch(key) as Promise<T | undefined>, options?.signal)
+        const fetched = this.space.fetch(key) as Promise<T | undefined>
+        return unlessAborted(isFrozen ? fetched.then(frozen) : fetched, options?.signal)
       }
       return Promise.resolve(value)
     } catch (error) {
@@ -103,12 +120,22 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     }
   }
 
-  getSync<T = unknown>(key: Key): T | undefined {
+  getSync<T = unknown>(key: Key, options?: GetOptions): T | undefined {
     try {
-      return this.space.get(key) as T | undefined
+      const isFrozen = options === undefined ? this.isFrozen : this.#beginGet(options, 'getSync()')
+      return (isFrozen ? this.space.getFrozen(key) : this.space.get(key)) as T | undefined
     } catch (error) {
       throw explain(error, key)
     }
+  }
+
+  /** Whether the value is to be frozen. */
+  #beginGet(options: GetOptions, where: string): boolean {
+    if (saysOnlyFrozen(options)) return options.frozen as boolean
+    const { signal, isFrozen = this.isFrozen } = validateGet(options, where)
+    signal?.throwIfAborted()
+    this.ensureOpen()
+    return isFrozen
   }
 
   async getMany<T = unknown, K extends Key = string>(
@@ -117,7 +144,9 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   ): Promise<Map<K, T>> {
     this.begin(options, 'getMany()')
     const list = checkKeys(keys, 'getMany()')
-    return unlessAborted(this.space.fetchMany(list) as Promise<Map<K, T>>, options?.signal)
+    const found = await unlessAborted(this.space.fetchMany(list) as Promise<Map<K, T>>, options?.signal)
+    if (this.isFrozen) for (const value of found.values()) freezeDeep(value)
+    return found
   }
 
   async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
@@ -244,7 +273,8 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   namespace(name: string): ReadonlyCache {
     this.ensureOpen()
     const fullName = nestedName(this.name, name)
-    return new ReadCache(this.lifetime, this.lifetime.engine.space(fullName), fullName, false)
+    const space = this.lifetime.engine.space(fullName)
+    return new ReadCache(this.lifetime, space, fullName, false, this.isFrozen)
   }
 
   async stats(options?: CallOptions): Promise<Stats> {
@@ -275,8 +305,14 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
 }
 
 /** A cache that reads the store another process owns. */
-export function readonlyCache(engine: ReadEngine, blobs: Blobs): ReadonlyCache {
-  return new ReadCache(new Lifetime(engine, blobs), engine.space(defaultNamespace), defaultNamespace, true)
+export function readonlyCache(engine: ReadEngine, blobs: Blobs, isFrozen: boolean): ReadonlyCache {
+  const lifetime = new Lifetime(engine, blobs)
+  return new ReadCache(lifetime, engine.space(defaultNamespace), defaultNamespace, true, isFrozen)
+}
+
+function frozen<T>(value: T): T {
+  freezeDeep(value)
+  return value
 }
 
 /** In place of the space of a closed cache, so that open ones need not ask. */

@@ -5,6 +5,7 @@ import type {
   CallOptions,
   CloseOptions,
   CounterOptions,
+  GetOptions,
   NamespaceOptions,
   ReadStreamOptions,
   ScanOptions,
@@ -45,12 +46,12 @@ export interface Entry<T = unknown> extends EntryInfo {
  */
 export interface ReadonlyCache extends AsyncDisposable {
   /**
-   * The value, or `undefined` when there is none: a stored null comes back as null. The value is a fresh copy. As all
-   * that return values, it rejects with ERR_RAMCACHE_VALUE for a blob.
+   * The value, or `undefined` when there is none: a stored null comes back as null. The value is a fresh copy, unless
+   * `frozen` was asked for. As all that return values, it rejects with ERR_RAMCACHE_VALUE for a blob.
    */
-  get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined>
-  /** The same at once, without a promise. Never blocks. */
-  getSync<T = unknown>(key: Key): T | undefined
+  get<T = unknown>(key: Key, options?: GetOptions): Promise<T | undefined>
+  /** The same at once, without a promise, from memory alone. Never blocks. */
+  getSync<T = unknown>(key: Key, options?: GetOptions): T | undefined
   /** What was found, by the keys as they were given; entries of one `setMany` are seen together or not at all. */
   getMany<T = unknown, K extends Key = string>(keys: Iterable<K>, options?: CallOptions): Promise<Map<K, T>>
   /** The value and what is known about it. */

@@ -18,6 +18,7 @@ export const openStoreSubject: OpenSubject = async ({ capacityBytes, counting })
     dir,
     memoryBytes: capacityBytes,
     namespaces: {},
+    nearEntries: 0,
     internal: { counting, background: false },
   })
   const space = engine.space('default')

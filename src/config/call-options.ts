@@ -5,7 +5,7 @@
 import { show } from '../base/errors.ts'
 import { parseDuration } from './duration.ts'
 import { checkFields, configError } from './fields.ts'
-import { checkAck, checkDurability } from './open-options.ts'
+import { checkAck, checkDurability, checkFrozen } from './open-options.ts'
 import type { Durability, ScanOptions } from './options.ts'
 
 /** The write options in the units of the store. */
@@ -26,8 +26,24 @@ const writeFields = ['ttl', 'idle', 'tags', 'durability', 'ack', 'signal'] as co
 const setFields = [...writeFields, 'ifVersion', 'ifAbsent', 'ifPresent'] as const
 
 export function validateCall(options: unknown, where: string): AbortSignal | undefined {
-  checkFields(options, where, ['signal'], ['frozen'])
+  checkFields(options, where, ['signal'])
   return checkSignal(options.signal, where)
+}
+
+/** What most gets with options say, told without the cost of a full check. */
+export function saysOnlyFrozen(options: object): boolean {
+  if (typeof options !== 'object' || options === null) return false
+  for (const name in options) if (name !== 'frozen') return false
+  return typeof (options as { frozen?: unknown }).frozen === 'boolean'
+}
+
+/** Of a get: the signal, and whether it said what is to be frozen. */
+export function validateGet(
+  options: unknown,
+  where: string,
+): { readonly signal: AbortSignal | undefined; readonly isFrozen: boolean | undefined } {
+  checkFields(options, where, ['signal', 'frozen'])
+  return { signal: checkSignal(options.signal, where), isFrozen: checkFrozen(options.frozen, where) }
 }
 
 export function validateSet(options: unknown, where: string): ValidatedWrite {

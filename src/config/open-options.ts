@@ -32,6 +32,7 @@ export interface InternalOptions {
 export interface ValidatedNamespace {
   readonly ttlMs?: number
   readonly durability?: Durability
+  readonly isFrozen?: boolean
 }
 
 /** @internal A tier on a disk; sizes in bytes. */
@@ -50,7 +51,16 @@ export interface ValidatedOpen {
   readonly ssd?: ValidatedTier
   readonly hdd?: ValidatedTier
   readonly namespaces: Record<string, ValidatedNamespace>
+  readonly nearEntries: number
+  readonly isFrozen: boolean
   readonly internal?: InternalOptions
+}
+
+/** @internal */
+export interface ValidatedAttach {
+  readonly dir: string
+  readonly nearEntries: number
+  readonly isFrozen: boolean
 }
 
 /** Below this, segments would be too small to hold ordinary values. */
@@ -59,7 +69,7 @@ export const memoryBytesMin = 512 * 1024
 export const memoryBytesMax = 256 * 1024 ** 3
 const dirBytesMax = 4095
 
-const openFields = ['dir', 'memory', 'tiers', 'namespaces', 'listen'] as const
+const openFields = ['dir', 'memory', 'tiers', 'namespaces', 'nearEntries', 'frozen', 'listen'] as const
 const openLater = ['peers', 'tcp', 'metrics', 'acl'] as const
 const namespaceLater = [
   'quota',
@@ -76,7 +86,7 @@ const namespaceLater = [
 /** @internal Throws ERR_RAMCACHE_CONFIG; otherwise every default is filled in, in bytes and milliseconds. */
 export function validateOpen(options: unknown, reader: MachineReader = machine): ValidatedOpen {
   checkFields(options, 'open()', openFields, openLater, ['__internal'])
-  const { dir, memory, tiers, namespaces, listen, __internal: internal } = options
+  const { dir, memory, tiers, namespaces, nearEntries, frozen, listen, __internal: internal } = options
   if (listen !== undefined && listen !== false) {
     if (listen === true || typeof listen === 'string')
       throw notSupported('the option listen other than false')
@@ -89,13 +99,35 @@ export function validateOpen(options: unknown, reader: MachineReader = machine):
     memoryBytes: validateMemory(memory, reader),
     ...disks,
     namespaces: validateNamespaces(namespaces, disks.ssd !== undefined),
+    nearEntries: validateNearEntries(nearEntries),
+    isFrozen: checkFrozen(frozen, 'open()') ?? false,
   }
   return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
 }
 
-export function validateAttach(options: unknown): { readonly dir: string } {
-  checkFields(options, 'attach()', ['dir'])
-  return { dir: validateDir(options.dir, 'attach()') }
+export function validateAttach(options: unknown): ValidatedAttach {
+  checkFields(options, 'attach()', ['dir', 'nearEntries', 'frozen'])
+  return {
+    dir: validateDir(options.dir, 'attach()'),
+    nearEntries: validateNearEntries(options.nearEntries),
+    isFrozen: checkFrozen(options.frozen, 'attach()') ?? false,
+  }
+}
+
+const nearEntriesDefault = 8192
+const nearEntriesMax = 1_000_000
+
+function validateNearEntries(entries: unknown): number {
+  if (entries === undefined) return nearEntriesDefault
+  if (Number.isInteger(entries) && (entries as number) >= 0 && (entries as number) <= nearEntriesMax) {
+    return entries as number
+  }
+  throw configError(`nearEntries must be a whole number from 0 to ${nearEntriesMax}, not ${show(entries)}`)
+}
+
+export function checkFrozen(frozen: unknown, where: string): boolean | undefined {
+  if (frozen === undefined || typeof frozen === 'boolean') return frozen
+  throw configError(`frozen of ${where} must be true or false, not ${show(frozen)}`)
 }
 
 function validateDir(dir: unknown, where: string): string {
@@ -178,13 +210,15 @@ function validateNamespaces(namespaces: unknown, hasTiers: boolean): Record<stri
 
 /** @internal The settings of one namespace, here and in `cache.namespace(name, options)`. */
 export function validateNamespace(options: unknown, where: string): ValidatedNamespace {
-  checkFields(options, where, ['ttl', 'durability', 'ack'], namespaceLater)
+  checkFields(options, where, ['ttl', 'durability', 'frozen', 'ack'], namespaceLater)
   const durability = checkDurability(options.durability, where)
   checkAck(options.ack, where)
   const { ttl } = options
+  const isFrozen = checkFrozen(options.frozen, where)
   return {
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, `ttl of ${where}`) }),
     ...(durability === undefined ? {} : { durability }),
+    ...(isFrozen === undefined ? {} : { isFrozen }),
   }
 }
 

@@ -19,6 +19,14 @@ export interface OpenOptions {
   tiers?: { ssd?: SsdOptions | false; hdd?: HddOptions | false }
   /** Settings by namespace name; `default` is the namespace of the cache that `open` returns. */
   namespaces?: Record<string, NamespaceOptions>
+  /**
+   * Values that each namespace keeps decoded in each thread, each given out only while the entry in memory is unchanged:
+   * strings and numbers of at most 4 KiB, and with `frozen` arrays and objects. At most 1 KiB on average. 0 keeps none;
+   * at most 1,000,000. Default 8,192.
+   */
+  nearEntries?: number
+  /** As of namespaces, for all of them. */
+  frozen?: boolean
   /** `false`: no other process can join. The only value this version supports, and its default. */
   listen?: false
 }
@@ -56,6 +64,12 @@ export interface NamespaceOptions {
    * `'none'`, which is all that is possible there.
    */
   durability?: Durability
+  /**
+   * Arrays and plain objects are returned deeply frozen and may be the same one for several callers: no copy, no decoding,
+   * when the entry has not changed. What freezing does not protect (with a Buffer, typed array, Date, Map or Set in it)
+   * is a fresh copy as ever. Default false.
+   */
+  frozen?: boolean
   /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
   ack?: 'local'
 }
@@ -63,6 +77,15 @@ export interface NamespaceOptions {
 export interface AttachOptions {
   /** Directory of a store that another process has open. Required. */
   dir: string
+  /** As of `open()`. */
+  nearEntries?: number
+  /** As of `open()`. */
+  frozen?: boolean
+}
+
+export interface GetOptions extends CallOptions {
+  /** As of namespaces. Default: what the namespace says. */
+  frozen?: boolean
 }
 
 export interface CallOptions {

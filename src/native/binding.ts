@@ -68,6 +68,8 @@ export interface NativeSpace {
   hits(): number
   misses(): number
   retries(): number
+  /** Number of the namespace and of the counter slot. */
+  place(): [number, number]
 }
 
 export interface NativeBelowOptions {
@@ -148,6 +150,13 @@ export interface NativeLogPart {
   isEnd: boolean
 }
 
+/** Memory of the arena; only the counters may be written. */
+export interface ArenaBuffers {
+  data: ArrayBuffer
+  chunks: ArrayBuffer
+  counters: ArrayBuffer
+}
+
 export interface NativeModule {
   lockDirectory(dir: string): NativeLock
   unlockDirectory(lock: NativeLock): void
@@ -204,6 +213,18 @@ export interface NativeModule {
   addRecordToFilter(handle: NativeHandle, file: number, offset: number, bytes: number): void
   endFilter(handle: NativeHandle, rebuild: number, isComplete: boolean): boolean
   isFilterCrowded(handle: NativeHandle): boolean
+  /** Fills `into`; where things are in it, in words of `data`. */
+  viewArena(
+    handle: NativeHandle,
+    into: ArenaBuffers,
+  ): {
+    namespacesWord: number
+    bucketCountWord: number
+    clockWord: number
+    manualClockWord: number
+    chunksWord: number
+  }
+  dropView(buffer: ArrayBuffer): void
   leaveStore(handle: NativeHandle): number
   hasTiers(handle: NativeHandle): boolean
   namespaceId(handle: NativeHandle, name: string): number

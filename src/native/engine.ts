@@ -94,6 +94,8 @@ export interface ReadSpace {
   fetchMany(keys: readonly Key[]): Promise<Map<Key, unknown>>
   /** The decoded value; `undefined` is a miss, `null` is a stored null. */
   get(key: Key): unknown
+  /** The same, deeply frozen where that protects all of it, and then perhaps the one that others got. */
+  getFrozen(key: Key): unknown
   /** Hits only, keys as given; one consistent view of group writes. */
   getMany(keys: readonly Key[]): Map<Key, unknown>
   getEntry(key: Key): Entry | undefined

@@ -26,4 +26,5 @@ export const nothing: NativeSpace = {
   hits: () => 0,
   misses: () => 0,
   retries: () => 0,
+  place: () => [0, 0],
 }

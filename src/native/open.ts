@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { RamcacheError } from '../base/errors.ts'
 import type { StructureStore } from '../codec/structures.ts'
 import { ValueCodec } from '../codec/value.ts'
+import { ArenaView } from './arena-view.ts'
 import { binding, type NativeHandle, translate } from './binding.ts'
 import { ColdReads } from './cold.ts'
 import {
@@ -15,8 +16,9 @@ import {
   type ReadEngine,
   structuresNamespace,
 } from './engine.ts'
+import { NearCache } from './near-cache.ts'
 import { scratchBuffer } from './scratch.ts'
-import { type Codec, NativeReadSpace } from './space.ts'
+import { type Codec, type MakeNear, NativeReadSpace } from './space.ts'
 import { NativeWriteSpace } from './write-space.ts'
 
 /** For tests and the replay tool. */
@@ -35,16 +37,28 @@ export interface EngineOptions {
   /** Tiers below RAM will be started: until then nothing leaves RAM. */
   readonly ssd?: { readonly path: string }
   readonly namespaces: Readonly<Record<string, { readonly ttlMs?: number }>>
+  readonly nearEntries: number
   readonly internal?: InternalOptions
 }
 
 abstract class EngineBase<S extends NativeReadSpace> {
   protected readonly handle: NativeHandle
   protected readonly spaces = new Map<string, S>()
+  readonly #nearEntries: number
+  readonly #view: ArenaView
   #isClosed = false
 
-  constructor(handle: NativeHandle) {
+  constructor(handle: NativeHandle, nearEntries: number) {
     this.handle = handle
+    this.#nearEntries = nearEntries
+    this.#view = new ArenaView(handle)
+  }
+
+  /** For a space of the user's. */
+  protected readonly makeNear: MakeNear = (native) => {
+    if (this.#nearEntries === 0) return undefined
+    if (!this.#view.isOpen) this.#view.open()
+    return new NearCache(this.#view, native.place(), { entries: this.#nearEntries })
   }
 
   protected abstract makeSpace(name: string): S
@@ -89,6 +103,7 @@ abstract class EngineBase<S extends NativeReadSpace> {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const space of this.spaces.values()) space.close()
+    this.#view.close()
     binding().closeStore(this.handle, false)
   }
 
@@ -106,8 +121,8 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   readonly #cold: ColdReads
   readonly #isAnonymous: boolean
 
-  constructor(handle: NativeHandle) {
-    super(handle)
+  constructor(handle: NativeHandle, nearEntries: number) {
+    super(handle, nearEntries)
     this.#cold = new ColdReads(handle)
     this.#isAnonymous = JSON.parse(binding().countStore(handle)).isAnonymous
   }
@@ -151,8 +166,8 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
 
   protected override makeSpace(name: string): NativeWriteSpace {
     const open = () => binding().openSpace(this.handle, name, scratchBuffer)
-    const codec = isOwn(name) ? rawBytes : new ValueCodec(this.#structures(name))
-    return new NativeWriteSpace(open, codec, this.#cold)
+    if (isOwn(name)) return new NativeWriteSpace(open, rawBytes, this.#cold)
+    return new NativeWriteSpace(open, new ValueCodec(this.#structures(name)), this.#cold, this.makeNear)
   }
 
   /** The structures of a namespace are one pinned entry, replaced only by whoever saw the one before. */
@@ -207,7 +222,8 @@ class AttachedEngine extends EngineBase<NativeReadSpace> implements ReadEngine {
         throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
       },
     }
-    return new NativeReadSpace(open, isOwn(name) ? rawBytes : new ValueCodec(structures))
+    if (isOwn(name)) return new NativeReadSpace(open, rawBytes)
+    return new NativeReadSpace(open, new ValueCodec(structures), undefined, this.makeNear)
   }
 }
 
@@ -237,14 +253,17 @@ export function openEngine(options: EngineOptions): NativeEngine {
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })
-    return new NativeEngine(handle)
+    return new NativeEngine(handle, options.nearEntries)
   } catch (error) {
     translate(error)
   }
 }
 
 /** Throws ERR_RAMCACHE_UNAVAILABLE when nobody owns the directory, ERR_RAMCACHE_CORRUPT for what is not an arena. */
-export function attachEngine(options: { readonly dir: string }): AttachedEngine {
+export function attachEngine(options: {
+  readonly dir: string
+  readonly nearEntries: number
+}): AttachedEngine {
   const path = join(options.dir, 'owner')
   let text: string
   try {
@@ -259,7 +278,7 @@ export function attachEngine(options: { readonly dir: string }): AttachedEngine 
   }
   const { data, touch } = parseOwner(path, text)
   try {
-    return new AttachedEngine(binding().attachStore(data, touch))
+    return new AttachedEngine(binding().attachStore(data, touch), options.nearEntries)
   } catch (error) {
     translate(error)
   }

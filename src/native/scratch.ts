@@ -18,6 +18,11 @@ export const Control = {
   cold: 10,
   expiresAt: 13,
   deadline: 14,
+  slot: 16,
+  slotBits: 17,
+  generationAt: 18,
+  generation: 19,
+  slotExpires: 20,
 } as const
 
 /** Bits of the flags word. */
@@ -36,7 +41,7 @@ export const Flag = {
   expiresAt: 4096,
 } as const
 
-const CONTROL_WORDS = 16
+const CONTROL_WORDS = 24
 /** Values up to this size are decoded in place; larger ones get a Buffer of their own. */
 const SCRATCH_BYTES = 64 << 10
 

@@ -1,11 +1,13 @@
 /** One namespace in one thread: native callbacks with the codec around them. */
 import { RamcacheError } from '../base/errors.ts'
 import { decodeManifest } from '../codec/blob.ts'
+import { freezeDeep } from '../codec/freeze.ts'
 import type { Encoded } from '../codec/value.ts'
 import { Answer, type NativeAnswer, Purpose } from './answers.ts'
 import { type NativeSpace, translate } from './binding.ts'
 import type { ColdReads } from './cold.ts'
 import type { Entry, EntryInfo, Key, KeyPage, ReadSpace, ScanCursor, ScanPage, WholeEntry } from './engine.ts'
+import type { NearCache } from './near-cache.ts'
 import { nothing } from './nothing.ts'
 import { Control, control, scratch } from './scratch.ts'
 import { decodeTags } from './write-options.ts'
@@ -27,6 +29,12 @@ const GROUP_RETRIES_MAX = 64
 /** Cold reads that one caller has under way: far fewer than may wait in all. */
 const ASKED_AT_ONCE = 1024
 
+/** What a number counts for in the near cache. */
+const numberBytes = 8
+
+/** The near cache over a namespace, when it is to have one. */
+export type MakeNear = (native: NativeSpace) => NearCache | undefined
+
 /** As `settle` knows them. */
 const tierNumbers = { ssd: 1, hdd: 2 } as const
 
@@ -35,22 +43,61 @@ export class NativeReadSpace implements ReadSpace {
   protected readonly codec: Codec
   readonly #open: () => NativeSpace | null
   readonly #cold: ColdReads | undefined
+  readonly #makeNear: MakeNear | undefined
   #native: NativeSpace | undefined
+  #near: NearCache | undefined
   #isClosed = false
 
   /** `cold` where there are tiers below RAM that this process can ask. */
-  constructor(open: () => NativeSpace | null, codec: Codec, cold?: ColdReads) {
+  constructor(open: () => NativeSpace | null, codec: Codec, cold?: ColdReads, makeNear?: MakeNear) {
     this.#open = open
     this.codec = codec
     this.#cold = cold
+    this.#makeNear = makeNear
     this.#native = open() ?? undefined
+    if (this.#native !== undefined) this.#near = makeNear?.(this.#native)
   }
 
   get(key: Key): unknown {
     try {
+      const near = this.#near
+      if (near !== undefined && typeof key === 'string' && !near.rests()) return this.#getNear(near, key)
       const found = (this.#native ?? this.native()).get(key)
       if (typeof found === 'string' || found === undefined) return found
       return this.#decode(found)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  #getNear(near: NearCache, key: string): unknown {
+    const known = near.find(key, false)
+    if (known !== undefined) return known
+    const epoch = near.epoch()
+    const found = this.native().get(key)
+    if (found === undefined) return undefined
+    if (typeof found !== 'string' && control[Control.type] !== 0) return this.#decode(found)
+    const place = near.placeOfRead(typeof found === 'string' ? found.length : numberBytes, epoch)
+    if (place !== undefined) near.keep(key, found, false, place)
+    return found
+  }
+
+  getFrozen(key: Key): unknown {
+    try {
+      const near = typeof key === 'string' && this.#near?.rests() === false ? this.#near : undefined
+      const known = near?.find(key as string, true)
+      if (known !== undefined) return known
+      const epoch = near?.epoch() ?? 0
+      const found = this.native().get(key)
+      if (found === undefined) return undefined
+      const isPlain = typeof found === 'string' || control[Control.type] === 0
+      const bytes = typeof found !== 'number' ? found.length : isPlain ? numberBytes : found
+      // Decoding may itself read, and then the control words are of that read.
+      const place = near?.placeOfRead(bytes, epoch)
+      const value = isPlain ? found : this.#decode(found as number | Buffer)
+      const isShareable = freezeDeep(value)
+      if (isShareable && place !== undefined) near?.keep(key as string, value, !isPlain, place)
+      return value
     } catch (error) {
       translate(error)
     }
@@ -300,12 +347,16 @@ export class NativeReadSpace implements ReadSpace {
     this.#isClosed = true
     this.#native?.close()
     this.#native = undefined
+    this.#near = undefined
   }
 
   /** The callbacks; of a namespace that does not exist yet, ones that find nothing. */
   protected native(): NativeSpace {
     if (this.#isClosed) throw new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
-    this.#native ??= this.#open() ?? undefined
+    if (this.#native === undefined) {
+      this.#native = this.#open() ?? undefined
+      if (this.#native !== undefined) this.#near = this.#makeNear?.(this.#native)
+    }
     return this.#native ?? nothing
   }
 }

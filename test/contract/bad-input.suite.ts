@@ -144,7 +144,6 @@ export function badInputContract(subject: Subject): void {
 
   it.each<Case>([
     ['an unknown option', { fresh: true }, '"fresh"'],
-    ['an option of later versions', { frozen: true }, 'not supported by this version'],
     ['a signal that is none', { signal: {} }, 'AbortSignal'],
     ['no object', 'k', 'not "k"'],
   ])('no read options: %s', async (_, options, ...parts) => {

@@ -236,7 +236,7 @@ impl SegmentState {
 }
 
 /// The 64 bits of a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SlotWord(pub u64);
 
 impl SlotWord {

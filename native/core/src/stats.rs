@@ -44,6 +44,11 @@ impl CounterSlot {
         CounterSlot { slot: SHARED_SLOT }
     }
 
+    /// Its place among the counter slots.
+    pub fn number(self) -> usize {
+        self.slot
+    }
+
     pub fn release(self, arena: &Arena) {
         if self.slot != SHARED_SLOT {
             arena.counter(self.slot, counters::CLAIM).store(0, Ordering::Release);

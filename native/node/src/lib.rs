@@ -16,4 +16,5 @@ mod raw;
 mod read;
 mod scan;
 mod space;
+mod view;
 mod write;

@@ -66,6 +66,7 @@ pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) 
         if !found {
             return Ok(raw::undefined(env));
         }
+        crate::view::note_slot(space, &seen);
         let bytes = seen.header.value_bytes as usize;
         if destination.is_refused {
             let message = format!("no memory for a value of {bytes} bytes");

@@ -8,6 +8,9 @@
 //! 2 ttl ms    3 idle ms    4 version clock high    5 version clock low    6 origin high    7 origin low
 //! 8 tag bytes, at the end of the scratch bytes     9 init of an increment
 //! 10 1 after a read that found nothing in RAM when a lower tier may have it, else 0
+//! 16 after a hit: the data word of its slot, 0 when only a lookup can say whether it still stands
+//! 17 the bits that stood in the slot    18 the data word of its segment's generation    19 low half of that generation
+//! 20 when it expires, 0 = never
 //! ```
 
 use crate::key::KeyBuffer;
@@ -25,7 +28,7 @@ use std::ffi::{c_void, CString};
 use std::ptr;
 use std::sync::Arc;
 
-pub const CONTROL_WORDS: usize = 16;
+pub const CONTROL_WORDS: usize = 24;
 
 pub mod control {
     pub const TYPE: usize = 0;
@@ -41,6 +44,11 @@ pub mod control {
     pub const COLD: usize = 10;
     pub const EXPIRES_AT: usize = 13;
     pub const DEADLINE: usize = 14;
+    pub const SLOT: usize = 16;
+    pub const SLOT_BITS: usize = 17;
+    pub const GENERATION_AT: usize = 18;
+    pub const GENERATION: usize = 19;
+    pub const SLOT_EXPIRES: usize = 20;
 }
 
 /// Bits of the flags word.
@@ -169,7 +177,7 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 18] = [
+    let callbacks: [(&str, Callback); 19] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
@@ -188,6 +196,7 @@ pub fn expose(env: sys::napi_env, space: Space) -> Value {
         ("hits", crate::read::hits),
         ("misses", crate::read::misses),
         ("retries", crate::read::retries),
+        ("place", crate::view::place),
     ];
     let mut object = ptr::null_mut();
     // SAFETY: a live environment; the callbacks get `data`, which is freed by the hook when no callback can run.

@@ -1,7 +1,6 @@
 //! Shared memory: files on tmpfs or a memfd, their mappings, and the fake that loom needs in their place.
 //!
-//! A mapping lives as long as the process that holds an [`super::Arena`]; nothing is unmapped while one exists, and
-//! nothing is truncated ever. Memory is allocated with `fallocate` before it is written, so that a full tmpfs is an
+//! A mapping lives as long as an [`super::Arena`] or a view of it (`native/node/src/view.rs`); nothing is truncated ever. Memory is allocated with `fallocate` before it is written, so that a full tmpfs is an
 //! error and not a SIGBUS.
 
 #[cfg(not(loom))]
@@ -18,12 +17,33 @@ mod real {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
     use std::path::{Path, PathBuf};
     use std::ptr::NonNull;
+    use std::sync::Arc;
 
-    /// A shared mapping, read as atomic words and bytes.
-    pub struct Words {
+    /// A shared file and where it is mapped.
+    pub struct Mapping {
         base: NonNull<u8>,
         bytes: usize,
         file: OwnedFd,
+    }
+
+    // SAFETY: the mapping is only ever accessed through atomics, and stays mapped for the life of the value.
+    unsafe impl Send for Mapping {}
+    // SAFETY: as above.
+    unsafe impl Sync for Mapping {}
+
+    impl Drop for Mapping {
+        fn drop(&mut self) {
+            // SAFETY: the mapping of `map`, and nobody can hold a reference into it any more.
+            unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes.max(1)) };
+        }
+    }
+
+    /// A shared mapping, read as atomic words and bytes.
+    pub struct Words {
+        /// That of the mapping: one load less on the way to a word.
+        base: NonNull<u8>,
+        bytes: usize,
+        mapping: Arc<Mapping>,
     }
 
     // SAFETY: the mapping is only ever accessed through atomics, and stays mapped for the life of the value.
@@ -91,7 +111,12 @@ mod real {
             // SAFETY: the mapping made above. A failure only means larger core dumps.
             unsafe { libc::madvise(base, bytes, libc::MADV_DONTDUMP) };
             let base = NonNull::new(base.cast()).expect("mmap gave a mapping at 0");
-            Ok(Words { base, bytes, file })
+            Ok(Words { base, bytes, mapping: Arc::new(Mapping { base, bytes, file }) })
+        }
+
+        /// Keeps the memory mapped, whatever becomes of the arena.
+        pub fn mapping(&self) -> Arc<Mapping> {
+            Arc::clone(&self.mapping)
         }
 
         pub fn bytes(&self) -> usize {
@@ -99,7 +124,7 @@ mod real {
         }
 
         pub fn descriptor(&self) -> i32 {
-            self.file.as_raw_fd()
+            self.mapping.file.as_raw_fd()
         }
 
         #[inline]
@@ -147,7 +172,7 @@ mod real {
             loop {
                 // SAFETY: plain system call on a descriptor we own.
                 let failed = unsafe {
-                    libc::fallocate(self.file.as_raw_fd(), 0, byte as libc::off_t, bytes as libc::off_t) != 0
+                    libc::fallocate(self.descriptor(), 0, byte as libc::off_t, bytes as libc::off_t) != 0
                 };
                 if !failed {
                     break;
@@ -172,16 +197,7 @@ mod real {
         pub fn punch(&self, byte: usize, bytes: usize) {
             let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
             // SAFETY: plain system call on a descriptor we own. A failure leaves the memory allocated.
-            unsafe {
-                libc::fallocate(self.file.as_raw_fd(), mode, byte as libc::off_t, bytes as libc::off_t)
-            };
-        }
-    }
-
-    impl Drop for Words {
-        fn drop(&mut self) {
-            // SAFETY: the mapping of `map`, and nobody can hold a reference into it any more.
-            unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes.max(1)) };
+            unsafe { libc::fallocate(self.descriptor(), mode, byte as libc::off_t, bytes as libc::off_t) };
         }
     }
 

@@ -8,6 +8,8 @@ mod memory;
 #[cfg(not(loom))]
 pub mod owner_files;
 
+#[cfg(not(loom))]
+pub use memory::Mapping;
 pub use memory::{Backing, Words};
 
 use crate::layout::{self, counters, superblock, Geometry, SlotWord};
@@ -32,7 +34,7 @@ pub struct Arena {
 }
 
 /// One slot: its word in the data file and its access byte in the touch file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Slot {
     pub word: usize,
     pub touch: usize,

@@ -104,6 +104,10 @@ pub struct Seen {
     pub header: Header,
     /// Raised for each time the lookup started again.
     pub retries: u64,
+    /// Where a hit was found, what stood there, and the generation of its segment: as long as both stand, so does the hit.
+    pub slot: Slot,
+    pub word: SlotWord,
+    pub generation: u64,
 }
 
 /// A reader of one arena.
@@ -133,7 +137,7 @@ impl Reader<'_> {
         seen: &mut Seen,
     ) -> Lookup {
         for _ in 0..RETRIES_MAX {
-            if let Some(answer) = self.attempt(namespace, key, hash, destination, &mut seen.header) {
+            if let Some(answer) = self.attempt(namespace, key, hash, destination, seen) {
                 return answer;
             }
             seen.retries += 1;
@@ -149,7 +153,7 @@ impl Reader<'_> {
         key: &[u8],
         hash: u64,
         destination: &mut D,
-        header: &mut Header,
+        seen: &mut Seen,
     ) -> Option<Lookup> {
         let arena = self.arena;
         let moves = arena.moves(shard_of(hash));
@@ -168,7 +172,7 @@ impl Reader<'_> {
             let slot = Slot { word: first.word + position, touch: first.touch + position };
             word = arena.load_slot(slot);
             if word.tag() == tag {
-                if let Some(answer) = self.visit(namespace, key, slot, word, destination, header) {
+                if let Some(answer) = self.visit(namespace, key, slot, word, destination, seen) {
                     return answer;
                 }
             }
@@ -177,7 +181,7 @@ impl Reader<'_> {
         if let Some(chunk) = word.linked_chunk() {
             for (slot, word) in Walk::of_chunk(arena, chunk) {
                 if word.tag() == tag {
-                    if let Some(answer) = self.visit(namespace, key, slot, word, destination, header) {
+                    if let Some(answer) = self.visit(namespace, key, slot, word, destination, seen) {
                         return answer;
                     }
                 }
@@ -196,13 +200,15 @@ impl Reader<'_> {
         slot: Slot,
         word: SlotWord,
         destination: &mut D,
-        header: &mut Header,
+        seen: &mut Seen,
     ) -> Option<Option<Lookup>> {
-        match self.examine(namespace, key, slot, word, destination, header) {
+        match self.examine(namespace, key, slot, word, destination, seen) {
             Examined::Hit => {
                 if D::TOUCHES {
                     touch(self.arena, slot);
                 }
+                seen.slot = slot;
+                seen.word = word;
                 Some(Some(Lookup::Hit))
             }
             Examined::Dead => Some(Some(Lookup::Dead)),
@@ -219,7 +225,7 @@ impl Reader<'_> {
         slot: Slot,
         word: SlotWord,
         destination: &mut D,
-        header: &mut Header,
+        seen: &mut Seen,
     ) -> Examined {
         let arena = self.arena;
         let location = word.location();
@@ -233,7 +239,8 @@ impl Reader<'_> {
         if !location.is_of_generation(generation as u32) || arena.load_slot(slot) != word {
             return Examined::Changed;
         }
-        let found = self.copy(namespace, key, location, first, destination, header);
+        let found = self.copy(namespace, key, location, first, destination, &mut seen.header);
+        seen.generation = generation;
         // SYNC recycle: meets `release_fence` of the appender.
         fence(Ordering::Acquire);
         let is_current = arena.slot(slot).load(Ordering::Relaxed) == word.0
