@@ -3,6 +3,7 @@ import { validateAttach, validateOpen } from '../config/open-options.ts'
 import type { AttachOptions, OpenOptions } from '../config/options.ts'
 import { attachEngine, openEngine } from '../native/open.ts'
 import { TierScans } from '../owner/scans.ts'
+import { startServer } from '../owner/server.ts'
 import { leaveTiers, startTiers, tiersStopped } from '../owner/tiers.ts'
 import { Blobs, OwnedBlobs } from './blobs.ts'
 import { ownerCache } from './cache.ts'
@@ -22,11 +23,13 @@ export async function open(options: OpenOptions): Promise<Cache> {
   const { dir, ssd, hdd, internal } = validated
   await tiersStopped(dir)
   const engine = openEngine(validated)
+  const { listen, namespaces } = validated
   try {
     if (ssd !== undefined) {
       const { fileBytes, ssdBudgetBytes = ssd.budgetBytes, warms = true } = internal ?? {}
       await startTiers(engine, { dir, ssd: { ...ssd, budgetBytes: ssdBudgetBytes }, hdd, fileBytes, warms })
     }
+    if (listen !== false) startServer(engine.native, { dir, path: listen, namespaces, internal })
   } catch (error) {
     engine.close()
     throw error

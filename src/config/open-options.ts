@@ -2,7 +2,7 @@
  * Options of `open()` and `attach()`, and the one validator for them. Whoever opens a store (library, tools, tests)
  * comes through here, so a mistake gets the same message everywhere and nothing is silently ignored.
  */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { show } from '../base/errors.ts'
 import { parseDuration } from './duration.ts'
 import { checkFields, configError, notSupported } from './fields.ts'
@@ -26,6 +26,10 @@ export interface InternalOptions {
   readonly warms?: boolean
   /** Budget of the SSD tier, below what `tiers.ssd.budget` takes. */
   readonly ssdBudgetBytes?: number
+  /** Threads of the server, how long they look for work before they sleep, and limits other than the usual ones. */
+  readonly serverThreads?: number
+  readonly serverSpinUs?: number
+  readonly serverLimits?: Readonly<Record<string, number>>
 }
 
 /** @internal */
@@ -53,6 +57,8 @@ export interface ValidatedOpen {
   readonly namespaces: Record<string, ValidatedNamespace>
   readonly nearEntries: number
   readonly isFrozen: boolean
+  /** Path of the socket; `undefined` is the usual one, `false` none. */
+  readonly listen: string | false | undefined
   readonly internal?: InternalOptions
 }
 
@@ -87,11 +93,6 @@ const namespaceLater = [
 export function validateOpen(options: unknown, reader: MachineReader = machine): ValidatedOpen {
   checkFields(options, 'open()', openFields, openLater, ['__internal'])
   const { dir, memory, tiers, namespaces, nearEntries, frozen, listen, __internal: internal } = options
-  if (listen !== undefined && listen !== false) {
-    if (listen === true || typeof listen === 'string')
-      throw notSupported('the option listen other than false')
-    throw configError(`listen must be false or a path, not ${show(listen)}`)
-  }
   const storeDir = validateDir(dir, 'open()')
   const disks = validateTiers(tiers, storeDir)
   const validated = {
@@ -101,8 +102,27 @@ export function validateOpen(options: unknown, reader: MachineReader = machine):
     namespaces: validateNamespaces(namespaces, disks.ssd !== undefined),
     nearEntries: validateNearEntries(nearEntries),
     isFrozen: checkFrozen(frozen, 'open()') ?? false,
+    listen: validateListen(listen),
   }
   return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
+}
+
+/** Longest path of a socket: what the system's `sun_path` takes. */
+export const socketBytesMax = 107
+
+function validateListen(listen: unknown): string | false | undefined {
+  if (listen === undefined || listen === false) return listen
+  if (typeof listen !== 'string' || listen === '') {
+    throw configError(`listen must be false or a path, not ${show(listen)}`)
+  }
+  const path = resolve(checkPath(listen, 'listen'))
+  const bytes = Buffer.byteLength(path)
+  if (bytes > socketBytesMax) {
+    throw configError(
+      `listen is ${bytes} bytes long, above the maximum of ${socketBytesMax} bytes of a socket: ${show(path)}`,
+    )
+  }
+  return path
 }
 
 export function validateAttach(options: unknown): ValidatedAttach {

@@ -27,8 +27,8 @@ export interface OpenOptions {
   nearEntries?: number
   /** As of namespaces, for all of them. */
   frozen?: boolean
-  /** `false`: no other process can join. The only value this version supports, and its default. */
-  listen?: false
+  /** Path of the socket, by default `ramcache.sock` in `dir`. `false`: no other process can connect. */
+  listen?: string | false
 }
 
 export interface SsdOptions {

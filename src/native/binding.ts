@@ -114,6 +114,18 @@ export interface NativeLogState {
   freeBytes: number
 }
 
+/** `native/node/src/server.rs`. */
+export interface NativeServerOptions {
+  path: string
+  dir: string
+  version: string
+  isDaemon: boolean
+  threads: number
+  spinUs: number
+  namespaces: { name: string; ttlMs?: number; durability?: string }[]
+  limits?: Record<string, number>
+}
+
 /** An entry as a scan over all tiers shows it. */
 export interface NativeScanned {
   key: Uint8Array
@@ -255,6 +267,14 @@ export interface NativeModule {
   syncCopies(handle: NativeHandle): void
   removeLogFile(handle: NativeHandle, file: number): boolean
   giveUpReserve(handle: NativeHandle): boolean
+  /** False when the store has a server already. */
+  startServer(handle: NativeHandle, options: NativeServerOptions): boolean
+  stopServer(handle: NativeHandle, graceMs: number, done: () => void): void
+  serverPath(handle: NativeHandle): string | null
+  listenRequests(handle: NativeHandle, bell: (() => void) | null): void
+  takeRequests(handle: NativeHandle, bytesMax: number): Buffer
+  answerRequest(handle: NativeHandle, request: number, reply: Uint8Array): void
+  serverTotals(handle: NativeHandle): Record<string, number>
   /** Bytes that the questions take in `into`; negative when the store is closed. */
   takeMisses(handle: NativeHandle, most: number, patienceMs: number, into: Uint8Array): number
   costNapiNothing(): void

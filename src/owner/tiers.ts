@@ -7,6 +7,7 @@ import type { ValidatedTier } from '../config/open-options.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import { blobsNamespace, structuresNamespace } from '../native/engine.ts'
 import type { FromKeeper, Serve, Stop, TierThreadData } from './messages.ts'
+import { stopServer } from './server.ts'
 import { startThread } from './threads.ts'
 
 /** Changes are on disk this long after they were made, at the latest. */
@@ -69,23 +70,27 @@ export async function startTiers(engine: TieredEngine, options: TierOptions): Pr
 }
 
 /**
- * Counts a user of the store out. With the last one of the process the tiers take no more writes, bring what was
- * written to disk and end. Rejects with what the log failed with.
+ * Counts a user of the store out. With the last one of the process the server answers what it has begun; then the tiers
+ * take no more writes, bring what was written to disk and end. Rejects with what the log failed with.
  */
 export async function leaveTiers(engine: TieredEngine, dir: string): Promise<void> {
   // At once: of two that close at a time one is the last.
-  const isLast = engine.leave()
+  if (!engine.leave()) return
   const path = resolve(dir)
   const tiers = running.get(path)
-  if (!isLast || tiers === undefined) return
   running.delete(path)
-  const stopped = tiers.then((started) => started.stop())
+  const stopped = stopAll(engine, tiers)
   stopping.set(path, stopped)
   try {
     await stopped
   } finally {
     stopping.delete(path)
   }
+}
+
+async function stopAll(engine: TieredEngine, tiers: Promise<Tiers> | undefined): Promise<void> {
+  await stopServer(engine.native)
+  await (await tiers)?.stop()
 }
 
 class Tiers {

@@ -133,17 +133,28 @@ describe('memory: auto', () => {
 describe('open options', () => {
   it('fills in defaults', () => {
     const validated = validateOpen({ dir: 'x' }, machineOf({}, 3 * gibibyte))
-    expect(validated).toEqual({ dir: 'x', memoryBytes: gibibyte, ssd: { path: 'x/ssd' }, namespaces: {} })
+    expect(validated).toEqual({
+      dir: 'x',
+      memoryBytes: gibibyte,
+      ssd: { path: 'x/ssd' },
+      namespaces: {},
+      nearEntries: 8192,
+      isFrozen: false,
+    })
   })
 
   it('turns units into bytes and milliseconds, and passes internal switches through', () => {
     const internal = { clock: 'manual' }
-    const options = { dir: 'x', memory: '1mb', listen: false, namespaces: { default: { ttl: '1s' }, a: {} } }
+    const namespaces = { default: { ttl: '1s', frozen: true }, a: {} }
+    const options = { dir: 'x', memory: '1mb', listen: false, namespaces, nearEntries: 5 }
     expect(validateOpen({ ...options, __internal: internal })).toEqual({
       dir: 'x',
       ssd: { path: 'x/ssd' },
       memoryBytes: 1024 ** 2,
-      namespaces: { default: { ttlMs: 1000 }, a: {} },
+      namespaces: { default: { ttlMs: 1000, isFrozen: true }, a: {} },
+      nearEntries: 5,
+      isFrozen: false,
+      listen: false,
       internal,
     })
   })
@@ -176,7 +187,7 @@ describe('open options', () => {
     [{ dir: 'x', memory: '17tb' }, 'above the maximum'],
     [{ dir: 'x', memory: {} }, 'memory must be'],
     [{ dir: 'x', memroy: '1mb' }, 'unknown option "memroy" in open(); did you mean memory?'],
-    [{ dir: 'x', colour: 1 }, 'known are: dir, memory, tiers, namespaces, listen'],
+    [{ dir: 'x', colour: 1 }, 'known are: dir, memory, tiers, namespaces, nearEntries, frozen, listen'],
     [{ dir: 'x', tiers: 5 }, 'tiers must be an object, not 5'],
     [{ dir: 'x', tiers: false }, 'tiers must be an object, not false'],
     [{ dir: 'x', tiers: { sdd: false } }, 'unknown option "sdd" in tiers; did you mean ssd?'],
@@ -199,8 +210,8 @@ describe('open options', () => {
     [{ dir: 'x', tiers: { ssd: { path: 'x'.repeat(5000) } } }, 'path of tiers.ssd is 5000 bytes long'],
     [{ dir: 'x', tiers: { ssd: { pth: 's' } } }, 'unknown option "pth" in tiers.ssd; did you mean path?'],
     [{ dir: 'x', peers: [] }, 'the option peers of open() is not supported by this version'],
-    [{ dir: 'x', listen: './a.sock' }, 'the option listen other than false is not supported by this version'],
-    [{ dir: 'x', listen: true }, 'not supported by this version'],
+    [{ dir: 'x', listen: `/${'a'.repeat(107)}` }, 'above the maximum of 107 bytes'],
+    [{ dir: 'x', listen: true }, 'listen must be'],
     [{ dir: 'x', listen: 5 }, 'listen must be'],
     [{ dir: 'x', namespaces: [] }, 'namespaces must be an object'],
     [{ dir: 'x', namespaces: { a: 5 } }, 'namespaces.a must be an object, not 5'],
@@ -223,8 +234,24 @@ describe('open options', () => {
     expect(refusal(() => validateOpen(options, machineOf({})))).toContain(message)
   })
 
-  it('for attaching are only the directory', () => {
-    expect(validateAttach({ dir: 'x' })).toEqual({ dir: 'x' })
+  it.each([-1, 1.5, '8', 1_000_001])('%j is no number of near entries', (nearEntries) => {
+    expect(refusal(() => validateOpen({ dir: 'x', nearEntries }, machineOf({})))).toContain(
+      'from 0 to 1000000',
+    )
+  })
+
+  it('frozen is yes or no', () => {
+    for (const options of [{ frozen: 1 }, { namespaces: { n: { frozen: 'yes' } } }]) {
+      expect(refusal(() => validateOpen({ dir: 'x', ...options }, machineOf({})))).toContain('true or false')
+    }
+  })
+
+  it('for attaching are only the directory and what a reader keeps', () => {
+    expect(validateAttach({ dir: 'x', frozen: true })).toEqual({
+      dir: 'x',
+      nearEntries: 8192,
+      isFrozen: true,
+    })
     expect(refusal(() => validateAttach({ dir: 'x', memory: 1 }))).toContain(
       'unknown option "memory" in attach()',
     )

@@ -1,6 +1,6 @@
 //! Opening: a directory becomes a store with one owner; other processes attach to its arena.
 
-use crate::arena::owner_files::{is_passing, Ownership, SHARED_FILE_PREFIX};
+use crate::arena::owner_files::{is_passing, Announced, Ownership, SHARED_FILE_PREFIX};
 use crate::arena::{Arena, Backing, Words};
 use crate::error::{Code, Result, StoreError};
 use crate::hash::KeyHasher;
@@ -37,6 +37,8 @@ pub struct OwnedStore {
     users: AtomicU64,
     /// Given up last, when the store is closed.
     ownership: Mutex<Option<Ownership>>,
+    /// Run first, when the store is closed: what serves it to others ends before it does.
+    closing: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
 
 /// What an owner began with.
@@ -197,6 +199,7 @@ fn own(
         start,
         users: AtomicU64::new(0),
         ownership: Mutex::new(Some(ownership)),
+        closing: Mutex::default(),
     })
 }
 
@@ -220,8 +223,27 @@ fn start_background(store: Arc<Store>) -> JoinHandle<()> {
 }
 
 impl OwnedStore {
-    pub(crate) fn shared(&self) -> Arc<Store> {
+    /// The store itself, for threads that may outlive what it takes to own it: once closed it refuses everything.
+    pub fn shared(&self) -> Arc<Store> {
         Arc::clone(&self.store)
+    }
+
+    /// Has something done when the store is closed, before it is.
+    pub fn before_close(&self, end: Box<dyn FnOnce() + Send>) {
+        lock(&self.closing).push(end);
+    }
+
+    /// Where the arena is, as others are told; `None` when the store is closed.
+    pub fn announced(&self) -> Option<Announced> {
+        lock(&self.ownership).as_ref().and_then(|ownership| ownership.announced().cloned())
+    }
+
+    /// Tells others where the owner listens.
+    pub fn announce_socket(&self, socket: Option<String>) -> Result<()> {
+        match lock(&self.ownership).as_mut() {
+            Some(ownership) => ownership.announce_socket(socket),
+            None => Ok(()),
+        }
     }
 
     pub fn store(&self) -> &Store {
@@ -254,6 +276,8 @@ impl OwnedStore {
 
     /// Closes the store, ends the background thread, gives the directory up. Idempotent.
     pub fn close(&self) {
+        let ends = std::mem::take(&mut *lock(&self.closing));
+        ends.into_iter().for_each(|end| end());
         // What the log could not take is in RAM alone: then the arena stays, as after a kill, for the next owner.
         // So it does when its tiers did not even start.
         let is_unread = matches!(self.start, Start::Adopted(_)) && self.store.are_drains_held();

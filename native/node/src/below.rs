@@ -28,7 +28,7 @@ pub fn register_asker(handle: &External<Handle>, bell: Function<(), ()>) -> Resu
     Ok(below(handle)?.misses.register(ringing(bell)?))
 }
 
-fn ringing(bell: Function<(), ()>) -> Result<Bell> {
+pub(crate) fn ringing(bell: Function<(), ()>) -> Result<Bell> {
     let bell = bell.build_threadsafe_function().weak::<true>().callee_handled::<false>().build().map_err(
         |error| {
             coded(StoreError::new(Code::Unavailable, format!("cannot make a threadsafe function: {error}")))

@@ -15,6 +15,7 @@ mod key;
 mod raw;
 mod read;
 mod scan;
+mod server;
 mod space;
 mod view;
 mod write;

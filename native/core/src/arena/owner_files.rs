@@ -18,6 +18,17 @@ pub struct Ownership {
     _lock: File,
     /// Removed at the end; `None` until the arena has been announced, and what an owner before has left stays.
     arena_files: Option<Vec<PathBuf>>,
+    announced: Option<Announced>,
+}
+
+/// What the `owner` file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    pub data: String,
+    pub touch: String,
+    pub arena_id: u64,
+    /// Where the owner listens, if it does.
+    pub socket: Option<String>,
 }
 
 /// Where the arena of an owner that died lies.
@@ -66,7 +77,7 @@ impl Ownership {
                 _ => Err(fail("lock", error)),
             };
         }
-        Ok(Ownership { dir: dir.to_path_buf(), _lock: lock, arena_files: None })
+        Ok(Ownership { dir: dir.to_path_buf(), _lock: lock, arena_files: None, announced: None })
     }
 
     /// The arena of an owner that died, when its files are still there. Anonymous memory is not: it died too, and
@@ -92,8 +103,29 @@ impl Ownership {
 
     /// Says where the arena is, for those who attach. `files` are removed when the ownership ends.
     pub fn announce(&mut self, data: &str, touch: &str, arena_id: u64, files: Vec<PathBuf>) -> Result<()> {
+        self.write_owner(Announced { data: data.into(), touch: touch.into(), arena_id, socket: None })?;
+        self.arena_files = Some(files);
+        Ok(())
+    }
+
+    /// Says where the owner listens, or that it no longer does.
+    pub fn announce_socket(&mut self, socket: Option<String>) -> Result<()> {
+        match self.announced.clone() {
+            Some(announced) => self.write_owner(Announced { socket, ..announced }),
+            None => Ok(()),
+        }
+    }
+
+    pub fn announced(&self) -> Option<&Announced> {
+        self.announced.as_ref()
+    }
+
+    fn write_owner(&mut self, announced: Announced) -> Result<()> {
+        let Announced { data, touch, arena_id, socket } = &announced;
+        let socket =
+            socket.as_ref().map_or_else(String::new, |socket| format!(",\n  \"socket\": {socket:?}"));
         let text = format!(
-            "{{\n  \"pid\": {},\n  \"arenaId\": \"{arena_id:016x}\",\n  \"data\": {data:?},\n  \"touch\": {touch:?}\n}}\n",
+            "{{\n  \"pid\": {},\n  \"arenaId\": \"{arena_id:016x}\",\n  \"data\": {data:?},\n  \"touch\": {touch:?}{socket}\n}}\n",
             std::process::id()
         );
         let path = self.dir.join("owner");
@@ -109,7 +141,7 @@ impl Ownership {
         written.map_err(|error| {
             StoreError::new(Code::Unavailable, format!("cannot write {}: {error}", path.display()))
         })?;
-        self.arena_files = Some(files);
+        self.announced = Some(announced);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::arena::copy::copy_out;
 use crate::clock;
 use crate::error::Result;
 use crate::feed::Change;
-use crate::record::{value_type, Parts, RecordBuffer};
+use crate::record::{value_type, Header, Parts, RecordBuffer};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 
@@ -15,6 +15,13 @@ pub enum Number {
     Is(f64),
     Absent,
     NotInteger,
+}
+
+/// What an expiry is replaced by; 0 = none.
+struct Lifetime {
+    expires_at: u64,
+    idle_ms: u32,
+    deadline: u64,
 }
 
 /// Largest whole number a double counts without gaps.
@@ -31,6 +38,37 @@ impl Store {
         idle: bool,
         buffer: &mut RecordBuffer,
     ) -> Result<bool> {
+        self.change_expiry(namespace, key, buffer, |header, now_ms| match (idle, ttl_ms) {
+            (false, 0) => Lifetime { expires_at: 0, idle_ms: 0, deadline: 0 },
+            (false, ttl_ms) => Lifetime { expires_at: now_ms + ttl_ms, idle_ms: 0, deadline: 0 },
+            (true, _) => {
+                let latest = if header.deadline != 0 { header.deadline } else { u64::MAX };
+                let idle_ms = header.idle_ms;
+                let expires_at = if idle_ms == 0 { 0 } else { (now_ms + idle_ms as u64).min(latest) };
+                Lifetime { expires_at, idle_ms, deadline: header.deadline }
+            }
+        })
+    }
+
+    /// A new time of expiry in milliseconds since 1970, 0 = none; the value and its version stay, a sliding expiry does
+    /// not. Whether there was an entry.
+    pub fn expire_at(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        expires_at: u64,
+        buffer: &mut RecordBuffer,
+    ) -> Result<bool> {
+        self.change_expiry(namespace, key, buffer, |_, _| Lifetime { expires_at, idle_ms: 0, deadline: 0 })
+    }
+
+    fn change_expiry(
+        &self,
+        namespace: u32,
+        key: &[u8],
+        buffer: &mut RecordBuffer,
+        lifetime: impl Fn(&Header, u64) -> Lifetime,
+    ) -> Result<bool> {
         check_key(key)?;
         let hash = self.hasher.hash(namespace, key);
         let mut body = Vec::new();
@@ -41,8 +79,7 @@ impl Store {
             copy_out(self.arena.data(), first, header.value_at(), &mut body);
             let (value, tags) = body.split_at(header.inline_bytes());
             let expiry_clock = clock::tick(self.clock_word(), self.arena.wall_ms(), header.expiry_clock);
-            let lifetime = if idle { header.idle_ms as u64 } else { ttl_ms };
-            let latest = if idle && header.deadline != 0 { header.deadline } else { u64::MAX };
+            let Lifetime { expires_at, idle_ms, deadline } = lifetime(header, clock::ms_of(expiry_clock));
             buffer.build(&Parts {
                 namespace,
                 key,
@@ -51,14 +88,10 @@ impl Store {
                 run_bytes: header.is_run().then_some(header.value_bytes),
                 is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
                 is_volatile: header.is_volatile(),
-                expires_at: if lifetime == 0 {
-                    0
-                } else {
-                    (clock::ms_of(expiry_clock) + lifetime).min(latest)
-                },
+                expires_at,
                 expiry_clock,
-                idle_ms: if idle { header.idle_ms } else { 0 },
-                deadline: if idle { header.deadline } else { 0 },
+                idle_ms,
+                deadline,
                 tags,
                 ..Parts::default()
             });

@@ -1,0 +1,192 @@
+//! The commands: one table. Names are lower case, as Redis shows them.
+
+mod connection;
+mod counters;
+mod info;
+mod keys;
+mod own;
+mod own_writes;
+mod ranges;
+mod strings;
+mod write_options;
+
+use crate::context::{Context, Run};
+use crate::frame::Args;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// A command that answers in any order with others of its kind: it changes nothing.
+pub const READ: u32 = 1;
+pub const WRITE: u32 = 2;
+/// No other command runs meanwhile.
+pub const ALONE: u32 = 4;
+pub const FAST: u32 = 8;
+pub const ADMIN: u32 = 16;
+/// Changes the connection, not the store: never queued by MULTI.
+pub const AT_ONCE: u32 = 32;
+
+pub struct Command {
+    pub name: &'static str,
+    /// With the name; negative = at least so many.
+    pub arity: i32,
+    pub flags: u32,
+    /// Arguments that are keys: first, last (negative = from the end), step.
+    pub keys: (i32, i32, i32),
+    pub run: fn(&mut Context, Args) -> Run,
+}
+
+const NO_KEYS: (i32, i32, i32) = (0, 0, 0);
+const ONE_KEY: (i32, i32, i32) = (1, 1, 1);
+const ALL_KEYS: (i32, i32, i32) = (1, -1, 1);
+const PAIRS: (i32, i32, i32) = (1, -1, 2);
+
+macro_rules! table {
+    ($($name:literal $arity:literal [$($flag:ident)*] $keys:ident $run:path;)*) => {
+        pub static COMMANDS: &[Command] = &[
+            $(Command { name: $name, arity: $arity, flags: 0 $(| $flag)*, keys: $keys, run: $run },)*
+        ];
+    };
+}
+
+table! {
+    "append" 3 [WRITE FAST] ONE_KEY ranges::append;
+    "auth" -2 [FAST AT_ONCE] NO_KEYS connection::auth;
+    "client" -2 [ADMIN] NO_KEYS connection::client;
+    "command" -1 [] NO_KEYS connection::command;
+    "dbsize" 1 [READ FAST] NO_KEYS keys::dbsize;
+    "decr" 2 [WRITE FAST] ONE_KEY counters::decr;
+    "decrby" 3 [WRITE FAST] ONE_KEY counters::decrby;
+    "del" -2 [WRITE] ALL_KEYS keys::del;
+    "echo" 2 [READ FAST] NO_KEYS connection::echo;
+    "exists" -2 [READ FAST] ALL_KEYS keys::exists;
+    "expire" -3 [WRITE FAST] ONE_KEY keys::expire;
+    "expireat" -3 [WRITE FAST] ONE_KEY keys::expireat;
+    "expiretime" 2 [READ FAST] ONE_KEY keys::expiretime;
+    "flushall" -1 [WRITE] NO_KEYS keys::flushall;
+    "flushdb" -1 [WRITE] NO_KEYS keys::flushdb;
+    "get" 2 [READ FAST] ONE_KEY strings::get;
+    "getdel" 2 [WRITE FAST] ONE_KEY strings::getdel;
+    "getex" -2 [WRITE FAST] ONE_KEY strings::getex;
+    "getrange" 4 [READ] ONE_KEY ranges::getrange;
+    "getset" 3 [WRITE FAST] ONE_KEY strings::getset;
+    "hello" -1 [FAST AT_ONCE] NO_KEYS connection::hello;
+    "incr" 2 [WRITE FAST] ONE_KEY counters::incr;
+    "incrby" 3 [WRITE FAST] ONE_KEY counters::incrby;
+    "incrbyfloat" 3 [WRITE FAST] ONE_KEY counters::incrbyfloat;
+    "info" -1 [] NO_KEYS info::info;
+    "mget" -2 [READ FAST] ALL_KEYS strings::mget;
+    "mset" -3 [WRITE] PAIRS strings::mset;
+    "msetnx" -3 [WRITE ALONE] PAIRS strings::msetnx;
+    "persist" 2 [WRITE FAST] ONE_KEY keys::persist;
+    "pexpire" -3 [WRITE FAST] ONE_KEY keys::pexpire;
+    "pexpireat" -3 [WRITE FAST] ONE_KEY keys::pexpireat;
+    "pexpiretime" 2 [READ FAST] ONE_KEY keys::pexpiretime;
+    "ping" -1 [READ FAST] NO_KEYS connection::ping;
+    "psetex" 4 [WRITE] ONE_KEY strings::psetex;
+    "pttl" 2 [READ FAST] ONE_KEY keys::pttl;
+    "quit" -1 [FAST AT_ONCE] NO_KEYS connection::quit;
+    "rc.blob.abort" 2 [WRITE] NO_KEYS own::to_control;
+    "rc.blob.chunk" 3 [WRITE] NO_KEYS own::to_control;
+    "rc.blob.end" 2 [WRITE] NO_KEYS own::to_control;
+    "rc.blob.write" -3 [WRITE] NO_KEYS own::to_control;
+    "rc.clear" -2 [WRITE] NO_KEYS own_writes::clear;
+    "rc.del" -3 [WRITE FAST] NO_KEYS own_writes::del;
+    "rc.entry" -3 [READ FAST] NO_KEYS own::entry;
+    "rc.flush" 1 [READ] NO_KEYS own_writes::flush;
+    "rc.get" 3 [READ FAST] NO_KEYS own::get;
+    "rc.has" 3 [READ FAST] NO_KEYS own::has;
+    "rc.incr" -4 [WRITE FAST] NO_KEYS own_writes::incr;
+    "rc.mdel" -3 [WRITE] NO_KEYS own_writes::mdel;
+    "rc.mget" -3 [READ] NO_KEYS own::mget;
+    "rc.mset" -3 [WRITE] NO_KEYS own_writes::mset;
+    "rc.ns" 2 [FAST] NO_KEYS own::ns;
+    "rc.open" 1 [READ FAST] NO_KEYS own::open;
+    "rc.scan" 6 [READ] NO_KEYS own::to_control;
+    "rc.set" -5 [WRITE FAST] NO_KEYS own_writes::set;
+    "rc.shutdown" 1 [ADMIN] NO_KEYS own::to_control;
+    "rc.stats" 1 [READ] NO_KEYS own::to_control;
+    "rc.touch" 4 [WRITE FAST] NO_KEYS own_writes::touch;
+    "reset" 1 [FAST AT_ONCE] NO_KEYS connection::reset;
+    "select" 2 [FAST] NO_KEYS connection::select;
+    "set" -3 [WRITE] ONE_KEY strings::set;
+    "setex" 4 [WRITE] ONE_KEY strings::setex;
+    "setnx" 3 [WRITE FAST] ONE_KEY strings::setnx;
+    "setrange" 4 [WRITE] ONE_KEY ranges::setrange;
+    "strlen" 2 [READ FAST] ONE_KEY ranges::strlen;
+    "substr" 4 [READ] ONE_KEY ranges::getrange;
+    "touch" -2 [READ FAST] ALL_KEYS keys::touch;
+    "ttl" 2 [READ FAST] ONE_KEY keys::ttl;
+    "type" 2 [READ FAST] ONE_KEY keys::type_of;
+    "unlink" -2 [WRITE FAST] ALL_KEYS keys::del;
+}
+
+/// Longest name of a command.
+pub const NAME_BYTES_MAX: usize = 20;
+
+static BY_NAME: LazyLock<HashMap<&'static [u8], usize>> = LazyLock::new(|| {
+    COMMANDS.iter().enumerate().map(|(index, command)| (command.name.as_bytes(), index)).collect()
+});
+
+/// The number of a command in the table.
+pub fn find(name: &[u8]) -> Option<usize> {
+    let mut lower = [0; NAME_BYTES_MAX];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    BY_NAME.get(&*lower).copied()
+}
+
+/// The name of a command by its number and one more; 0 is none.
+pub fn name_of(number: usize) -> &'static str {
+    match number {
+        0 => "NULL",
+        number => COMMANDS[number - 1].name,
+    }
+}
+
+impl Command {
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub fn takes(&self, count: usize) -> bool {
+        let count = count as i32;
+        if self.arity >= 0 {
+            count == self.arity
+        } else {
+            count >= -self.arity
+        }
+    }
+}
+
+pub fn wrong_arity(name: &str) -> String {
+    format!("ERR wrong number of arguments for '{name}' command")
+}
+
+/// Redis's text, with as much of the arguments as it shows.
+pub fn unknown(args: Args) -> String {
+    let mut shown = String::new();
+    for arg in args.from(1) {
+        if shown.len() >= SHOWN_BYTES {
+            break;
+        }
+        let left = SHOWN_BYTES - shown.len();
+        shown += &format!("'{}' ", String::from_utf8_lossy(&arg[..arg.len().min(left)]));
+    }
+    let name = args.get(0);
+    let name = String::from_utf8_lossy(&name[..name.len().min(SHOWN_BYTES)]);
+    format!("ERR unknown command '{name}', with args beginning with: {shown}")
+}
+
+const SHOWN_BYTES: usize = 128;
+
+/// The same for a subcommand.
+pub fn unknown_subcommand(container: &str, name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(&name[..name.len().min(SHOWN_BYTES)]);
+    format!("ERR unknown subcommand '{name}'. Try {} HELP.", container.to_uppercase())
+}
+
+/// Whether an argument is a word, in either case.
+pub fn is_word(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}

@@ -1,0 +1,417 @@
+//! The loop of a server thread: events in, turns of connections, sleep.
+//!
+//! Readiness is edge-triggered: a connection stays marked readable or writable until the system has said otherwise. A
+//! connection that has something to do gets turns of bounded length, in rounds, so that none starves another.
+
+use crate::client::{Connection, Slot};
+use crate::context::{Kept, Progress};
+use crate::frame::Decoder;
+use crate::limits::count;
+use crate::registry::Client;
+use crate::reply::Resp;
+use crate::session::Session;
+use crate::shared::{Mail, Shared};
+use crate::waiting::For;
+use crate::worker::Worker;
+use mio::net::{UnixListener, UnixStream};
+use mio::{Events, Interest, Poll, Token};
+use ramcache_core::below::Answer;
+use ramcache_core::sync::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub const WAKER: Token = Token(0);
+const LISTENER: Token = Token(1);
+const FIRST_CONNECTION: usize = 2;
+const EVENTS: usize = 256;
+/// Connections accepted between two looks at the others.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// Where an answer goes: a slot of a connection.
+#[derive(Clone, Copy)]
+pub struct Address {
+    pub place: usize,
+    pub connection: u64,
+    pub slot: u64,
+}
+
+/// Whose a question is, and the namespace and key that it asks for; none when it is for the log.
+pub type Question = (Address, Option<(u32, Vec<u8>)>);
+
+pub struct EventLoop {
+    pub shared: Arc<Shared>,
+    pub number: usize,
+    poll: Poll,
+    listener: Option<UnixListener>,
+    /// Whether more connections wait to be accepted.
+    is_acceptable: bool,
+    next_thread: usize,
+    pub connections: Vec<Option<Box<Connection>>>,
+    vacant: Vec<usize>,
+    by_id: HashMap<u64, usize>,
+    /// Places of connections that have something to do.
+    pub busy: VecDeque<usize>,
+    pub worker: Worker,
+    /// Who waits for what: questions to the tiers below, and requests to the control plane.
+    pub questions: HashMap<u64, Question>,
+    pub requests: HashMap<u64, Address>,
+    pub next_request: u64,
+    pub received: Vec<u8>,
+    stopping: Option<Instant>,
+}
+
+impl EventLoop {
+    pub fn new(shared: Arc<Shared>, number: usize, poll: Poll, listener: Option<UnixListener>) -> EventLoop {
+        EventLoop {
+            worker: Worker::new(Arc::clone(&shared)),
+            number,
+            poll,
+            listener,
+            is_acceptable: false,
+            next_thread: 0,
+            connections: Vec::new(),
+            vacant: Vec::new(),
+            by_id: HashMap::new(),
+            busy: VecDeque::new(),
+            questions: HashMap::new(),
+            requests: HashMap::new(),
+            next_request: 0,
+            received: vec![0; RECEIVE_BYTES],
+            stopping: None,
+            shared,
+        }
+    }
+
+    pub fn run(&mut self) {
+        if let Some(below) = self.worker.store.clone().below() {
+            let (shared, number) = (Arc::clone(&self.shared), self.number);
+            self.worker.asker =
+                Some(below.misses.register(Box::new(move || shared.mailboxes[number].wake())));
+        }
+        if let Some(listener) = &mut self.listener {
+            let registered = self.poll.registry().register(listener, LISTENER, Interest::READABLE);
+            registered.expect("a listener can be registered");
+        }
+        let mut events = Events::with_capacity(EVENTS);
+        let mut awake_until = Instant::now();
+        while !self.is_done() {
+            let is_spinning = Instant::now() < awake_until;
+            let has_work = !self.busy.is_empty() || self.is_acceptable;
+            let timeout = match has_work || is_spinning {
+                true => Some(Duration::ZERO),
+                false => self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now())),
+            };
+            count(match timeout {
+                Some(Duration::ZERO) => &self.shared.totals.spins,
+                _ => &self.shared.totals.sleeps,
+            });
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    panic!("cannot wait for events: {error}")
+                }
+                _ => {}
+            }
+            let is_idle = events.is_empty() && !has_work;
+            for event in &events {
+                match event.token() {
+                    WAKER => self.collect(),
+                    LISTENER => self.is_acceptable = true,
+                    Token(token) => self.note(token - FIRST_CONNECTION, event),
+                }
+            }
+            if self.is_acceptable {
+                self.accept();
+            }
+            for _ in 0..self.busy.len() {
+                let Some(place) = self.busy.pop_front() else { break };
+                self.turn(place);
+            }
+            if !is_idle && !self.shared.options.spin.is_zero() {
+                awake_until = Instant::now() + self.shared.options.spin;
+            }
+        }
+        self.end();
+    }
+
+    fn note(&mut self, place: usize, event: &mio::event::Event) {
+        let Some(Some(connection)) = self.connections.get_mut(place) else { return };
+        connection.is_hung_up |= event.is_read_closed();
+        connection.is_readable |= event.is_readable() || event.is_read_closed();
+        connection.is_writable |= event.is_writable();
+        self.enqueue(place);
+    }
+
+    /// Gives a connection a turn.
+    pub fn enqueue(&mut self, place: usize) {
+        if let Some(Some(connection)) = self.connections.get_mut(place) {
+            if !connection.is_queued {
+                connection.is_queued = true;
+                self.busy.push_back(place);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.listener else { break };
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    count(&self.shared.totals.connections_received);
+                    self.welcome(stream);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_acceptable = false;
+                    return;
+                }
+                // Of one that is gone again; and when descriptors run out, the next attempt is the next event's.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(_) => {
+                    self.is_acceptable = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands a connection to the next thread, unless there are too many.
+    fn welcome(&mut self, mut stream: UnixStream) {
+        if self.shared.registry.count() >= self.shared.options.limits.connections {
+            count(&self.shared.totals.connections_refused);
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        let thread = self.next_thread % self.shared.mailboxes.len();
+        self.next_thread = thread + 1;
+        let id = self.shared.next_connection.fetch_add(1, Ordering::Relaxed);
+        let descriptor = stream.as_raw_fd();
+        let client = Arc::new(Client::new(id, thread, descriptor, peer_pid(descriptor)));
+        // Counted from here on, whatever thread it is on its way to.
+        self.shared.registry.add(Arc::clone(&client));
+        match thread == self.number {
+            true => self.admit(stream, client),
+            false => self.shared.mailboxes[thread].send(Mail::Accepted { stream, client }),
+        }
+    }
+
+    fn admit(&mut self, mut stream: UnixStream, client: Arc<Client>) {
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let namespace = self.worker.namespace(b"default");
+        let token = Token(place + FIRST_CONNECTION);
+        let registered =
+            self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE);
+        let (Ok(namespace), Ok(())) = (namespace, registered) else {
+            self.vacant.push(place);
+            self.shared.registry.remove(client.id);
+            return;
+        };
+        let id = client.id;
+        self.by_id.insert(id, place);
+        self.connections[place] = Some(Box::new(Connection {
+            id,
+            stream,
+            session: Session {
+                resp: Resp::Two,
+                namespace,
+                namespace_name: "default".into(),
+                client,
+                is_closing: false,
+                is_no_touch: false,
+                uses_control: false,
+            },
+            decoder: Decoder::default(),
+            output: Vec::new(),
+            sent: 0,
+            slots: VecDeque::new(),
+            first_slot: 0,
+            open_reads: 0,
+            open_others: 0,
+            is_readable: true,
+            is_writable: true,
+            is_hung_up: false,
+            is_ended: false,
+            is_broken: false,
+            is_queued: false,
+            counted_input: 0,
+            counted_output: 0,
+        }));
+        self.enqueue(place);
+    }
+
+    /// What others have sent this thread.
+    fn collect(&mut self) {
+        for mail in self.shared.mailboxes[self.number].take() {
+            match mail {
+                Mail::Accepted { stream, client } => self.admit(stream, client),
+                Mail::Answered { request, reply } => {
+                    if let Some(address) = self.requests.remove(&request) {
+                        self.answer(address, reply);
+                    }
+                }
+                Mail::Kill { connection } => {
+                    if let Some(place) = self.by_id.get(&connection).copied() {
+                        self.break_off(place);
+                    }
+                }
+                Mail::Stop { deadline } => self.begin_stop(deadline),
+            }
+        }
+        let Some(asker) = self.worker.asker else { return };
+        let answers = match self.worker.store.below() {
+            Some(below) => below.misses.collect(asker),
+            None => return,
+        };
+        for (question, answer) in answers {
+            self.take_answer(question, answer);
+        }
+    }
+
+    /// The connection is closed with its next turn.
+    fn break_off(&mut self, place: usize) {
+        if let Some(Some(connection)) = self.connections.get_mut(place) {
+            connection.is_broken = true;
+        }
+        self.enqueue(place);
+    }
+
+    /// Puts a reply into its place. The connection may be gone, and its place somebody else's.
+    pub fn answer(&mut self, address: Address, reply: Vec<u8>) {
+        let Some(Some(connection)) = self.connections.get_mut(address.place) else { return };
+        if connection.id != address.connection {
+            return;
+        }
+        let Some(slot) = connection.slot(address.slot) else { return };
+        if let Slot::Waiting(waiting) = std::mem::replace(slot, Slot::Ready(reply)) {
+            match (&waiting.what, waiting.is_read) {
+                (For::Log { .. }, _) => {}
+                (_, true) => connection.open_reads -= 1,
+                (_, false) => connection.open_others -= 1,
+            }
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.enqueue(address.place);
+    }
+
+    fn take_answer(&mut self, question: u64, answer: Answer) {
+        let Some((address, asked)) = self.questions.remove(&question) else { return };
+        let Some(Some(connection)) = self.connections.get_mut(address.place) else { return };
+        if connection.id != address.connection {
+            return;
+        }
+        let resp = connection.session.resp;
+        let Some(Slot::Waiting(waiting)) = connection.slot(address.slot) else { return };
+        match &mut waiting.what {
+            For::Log { reply } => {
+                let reply = match answer {
+                    Answer::Failed(failure) => crate::turn::error_line(&failure, resp),
+                    _ => std::mem::take(reply),
+                };
+                self.answer(address, reply);
+            }
+            For::Below { progress, outstanding, .. } => {
+                if let Some(key) = asked {
+                    keep(progress, key, answer);
+                }
+                *outstanding -= 1;
+                if *outstanding == 0 {
+                    self.run_again(address);
+                }
+            }
+            For::Control => {}
+        }
+    }
+
+    fn begin_stop(&mut self, deadline: Instant) {
+        self.stopping = Some(deadline);
+        self.listener = None;
+        self.is_acceptable = false;
+        for place in 0..self.connections.len() {
+            self.enqueue(place);
+        }
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    fn is_done(&self) -> bool {
+        match self.stopping {
+            None => false,
+            Some(deadline) => self.by_id.is_empty() || Instant::now() >= deadline,
+        }
+    }
+
+    /// Closes a connection at its place.
+    pub fn close(&mut self, place: usize) {
+        let Some(mut connection) = self.connections[place].take() else { return };
+        let _ = self.poll.registry().deregister(&mut connection.stream);
+        self.by_id.remove(&connection.id);
+        self.vacant.push(place);
+        self.shared.registry.remove(connection.id);
+        let open = connection.slots.iter().filter(|slot| matches!(slot, Slot::Waiting(_))).count();
+        self.shared.waiting.fetch_sub(open as u64, Ordering::Relaxed);
+        self.shared.input_bytes.fetch_sub(connection.counted_input, Ordering::Relaxed);
+        self.shared.output_bytes.fetch_sub(connection.counted_output, Ordering::Relaxed);
+        if connection.session.uses_control {
+            self.shared.control.send_closed(connection.id);
+        }
+    }
+
+    fn end(&mut self) {
+        let stopped =
+            ramcache_core::error::StoreError::new(ramcache_core::error::Code::Closed, "the store is closing");
+        for place in 0..self.connections.len() {
+            if let Some(connection) = &mut self.connections[place] {
+                // What did not come in time is answered with an error, as far as the socket takes it.
+                let line = crate::turn::error_line(&stopped, connection.session.resp);
+                for slot in &mut connection.slots {
+                    if matches!(slot, Slot::Waiting(_)) {
+                        *slot = Slot::Ready(line.clone());
+                        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                    }
+                }
+                connection.release_replies();
+                let _ = connection.stream.write(&connection.output[connection.sent..]);
+            }
+            self.close(place);
+        }
+        if let (Some(asker), Some(below)) = (self.worker.asker, self.worker.store.below()) {
+            below.misses.unregister(asker);
+        }
+        self.worker.release();
+    }
+}
+
+/// Bytes that are read at a time.
+pub const RECEIVE_BYTES: usize = 64 << 10;
+
+fn keep(progress: &mut Progress, key: (u32, Vec<u8>), answer: Answer) {
+    let kept = match answer {
+        Answer::Absent => Kept::Absent,
+        Answer::Found { record, record_bytes, tier } => Kept::Found { record, record_bytes, tier },
+        Answer::Failed(failure) => Kept::Failed(failure),
+        // RAM knows more now.
+        Answer::AskAgain | Answer::Reached => return,
+    };
+    progress.found.insert(key, kept);
+}
+
+/// The process at the other end; 0 when the system does not say.
+fn peer_pid(descriptor: i32) -> u32 {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut bytes = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: a valid descriptor, and as many bytes as are said.
+    let failed = unsafe {
+        libc::getsockopt(descriptor, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &mut bytes)
+    } != 0;
+    if failed {
+        0
+    } else {
+        peer.pid as u32
+    }
+}

@@ -1,0 +1,148 @@
+//! A server: its threads, from start to stop.
+
+use crate::control::{Bell, Control};
+use crate::event_loop::EventLoop;
+use crate::limits::Totals;
+use crate::listen::listen;
+use crate::registry::Registry;
+use crate::shared::{Mail, Mailbox, ServerOptions, Shared};
+use mio::{Poll, Waker};
+use ramcache_core::error::{Code, Result, StoreError};
+use ramcache_core::store::Store;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Request numbers carry the thread they come from in their low bits.
+pub const THREADS_MAX: usize = 64;
+
+pub struct Server {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Server {
+    /// Listens and starts the threads. Errors are those of `listen`, and `ERR_RAMCACHE_UNAVAILABLE`.
+    pub fn start(store: Arc<Store>, options: ServerOptions) -> Result<Server> {
+        let fail = |what: &str, error: std::io::Error| {
+            StoreError::new(Code::Unavailable, format!("cannot {what} of the server: {error}"))
+        };
+        let listener = listen(&options.path, &options.dir)?;
+        let count = options.threads.clamp(1, THREADS_MAX);
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..count {
+            let poll = Poll::new().map_err(|error| fail("make an event queue", error))?;
+            let waker = Waker::new(poll.registry(), crate::event_loop::WAKER)
+                .map_err(|error| fail("make a waker", error))?;
+            polls.push(poll);
+            mailboxes.push(Mailbox::new(waker));
+        }
+        let totals = Arc::new(Totals::default());
+        let began_ms = ramcache_core::clock::wall_ms();
+        let shared = Arc::new(Shared {
+            control: Control::new(options.limits.control_bytes, Arc::clone(&totals)),
+            totals,
+            mailboxes,
+            registry: Registry::default(),
+            running: RwLock::new(()),
+            began: Instant::now(),
+            began_ms,
+            input_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            waiting: AtomicU64::new(0),
+            next_connection: AtomicU64::new(1),
+            is_stopping: AtomicBool::new(false),
+            run_id: format!("{:016x}{:016x}{:08x}", options.arena_id, began_ms, std::process::id()),
+            store,
+            options,
+        });
+        let mut listener = Some(listener);
+        let mut threads = Vec::new();
+        for (number, poll) in polls.into_iter().enumerate() {
+            let mut event_loop = EventLoop::new(Arc::clone(&shared), number, poll, listener.take());
+            let thread = thread::Builder::new()
+                .name(format!("ramcache {number}"))
+                .spawn(move || event_loop.run())
+                .map_err(|error| fail("start a thread", error))?;
+            threads.push(thread);
+        }
+        Ok(Server { shared, threads: Mutex::new(threads) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.shared.options.path
+    }
+
+    pub fn totals(&self) -> &Totals {
+        &self.shared.totals
+    }
+
+    /// Processes that are connected.
+    pub fn pids(&self) -> Vec<u32> {
+        let mut pids: Vec<u32> = self.shared.registry.all().iter().map(|client| client.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.registry.count()
+    }
+
+    /// Who answers what takes JavaScript: rings when there are requests, for [`Server::take_requests`]. `None`: nobody any
+    /// more; what waits is answered with an error.
+    pub fn listen_control(&self, bell: Option<Bell>) {
+        for request in self.shared.control.listen(bell) {
+            self.answer(request, b"-RC UNAVAILABLE the control plane of this store is gone\r\n".to_vec());
+        }
+    }
+
+    /// Requests for the control plane, back to back as `control.rs` draws them.
+    pub fn take_requests(&self, bytes_max: usize) -> Vec<u8> {
+        self.shared.control.take(bytes_max)
+    }
+
+    /// The reply to a request, ready to be sent.
+    pub fn answer(&self, request: u64, reply: Vec<u8>) {
+        let thread = request as usize % THREADS_MAX;
+        if let Some(mailbox) = self.shared.mailboxes.get(thread) {
+            mailbox.send(Mail::Answered { request, reply });
+        }
+    }
+
+    /// Takes the socket's file away, once: from then on another server may listen there.
+    pub fn hide(&self) {
+        if !self.shared.is_stopping.swap(true, Ordering::AcqRel) {
+            let _ = fs::remove_file(&self.shared.options.path);
+        }
+    }
+
+    /// Takes no more connections and no more commands, answers what is under way within `grace`, and ends the threads.
+    /// Blocks until then. Again it does nothing.
+    pub fn stop(&self, grace: Duration) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return;
+        }
+        self.hide();
+        let deadline = Instant::now() + grace;
+        for mailbox in &self.shared.mailboxes {
+            mailbox.send(Mail::Stop { deadline });
+        }
+        for thread in threads {
+            // A panic of a thread has already been printed; there is nothing to add to it here.
+            let _ = thread.join();
+        }
+        self.shared.control.close();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}

@@ -1,0 +1,113 @@
+//! What all threads of a server share.
+
+use crate::control::Control;
+use crate::limits::{Limits, Totals};
+use crate::registry::{Client, Registry};
+use crate::worker::Durability;
+use mio::net::UnixStream;
+use mio::Waker;
+use ramcache_core::store::Store;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// What the owner says of a namespace.
+#[derive(Clone, Debug)]
+pub struct NamespaceSettings {
+    pub name: String,
+    /// 0 = none.
+    pub ttl_ms: u64,
+    /// Default: `async` with tiers, `none` without.
+    pub durability: Option<Durability>,
+}
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Of the socket; at most [`crate::listen::PATH_BYTES_MAX`] bytes.
+    pub path: PathBuf,
+    /// Directory of the store.
+    pub dir: PathBuf,
+    /// Arena files, for those who read them.
+    pub data: String,
+    pub touch: String,
+    pub arena_id: u64,
+    pub is_anonymous: bool,
+    pub is_daemon: bool,
+    pub version: String,
+    pub threads: usize,
+    /// How long a thread looks for more work before it sleeps.
+    pub spin: Duration,
+    pub namespaces: Vec<NamespaceSettings>,
+    pub limits: Limits,
+}
+
+/// What one thread is told by others.
+pub enum Mail {
+    Accepted {
+        stream: UnixStream,
+        client: Arc<Client>,
+    },
+    /// The control plane has answered a request.
+    Answered {
+        request: u64,
+        reply: Vec<u8>,
+    },
+    /// A connection is to be closed.
+    Kill {
+        connection: u64,
+    },
+    /// No new commands; what waits is answered, then the thread ends.
+    Stop {
+        deadline: Instant,
+    },
+}
+
+/// How others reach a thread.
+pub struct Mailbox {
+    mails: Mutex<Vec<Mail>>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    pub fn new(waker: Waker) -> Mailbox {
+        Mailbox { mails: Mutex::default(), waker }
+    }
+
+    pub fn send(&self, mail: Mail) {
+        self.mails.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
+        self.wake();
+    }
+
+    pub fn wake(&self) {
+        // It only fails when the thread's descriptors are gone, and the thread with them.
+        let _ = self.waker.wake();
+    }
+
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *self.mails.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+pub struct Shared {
+    pub store: Arc<Store>,
+    pub options: ServerOptions,
+    pub totals: Arc<Totals>,
+    pub control: Control,
+    pub mailboxes: Vec<Mailbox>,
+    pub registry: Registry,
+    /// LOCK: exec. Read by every command, written by EXEC, which no other command may come between. Before all locks of
+    /// the store.
+    pub running: RwLock<()>,
+    pub began: Instant,
+    pub began_ms: u64,
+    /// Bytes that connections hold of unfinished input, and of replies that were not taken.
+    pub input_bytes: AtomicUsize,
+    pub output_bytes: AtomicUsize,
+    /// Commands that wait for something.
+    pub waiting: AtomicU64,
+    pub next_connection: AtomicU64,
+    pub is_stopping: AtomicBool,
+    pub run_id: String,
+}

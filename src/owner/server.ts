@@ -1,0 +1,73 @@
+/** The socket server of an owner: where it listens, its start and its end. Its threads are native. */
+import { createHash } from 'node:crypto'
+import { chmodSync, lstatSync, mkdirSync, realpathSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { RamcacheError } from '../base/errors.ts'
+import { version } from '../base/version.ts'
+import { type InternalOptions, socketBytesMax, type ValidatedNamespace } from '../config/open-options.ts'
+import { binding, type NativeHandle, translate } from '../native/binding.ts'
+
+export interface ServerOptions {
+  readonly dir: string
+  /** `undefined`: `ramcache.sock` in the directory of the store. */
+  readonly path: string | undefined
+  readonly namespaces: Readonly<Record<string, ValidatedNamespace>>
+  readonly internal: InternalOptions | undefined
+}
+
+/** How long commands that have begun may take when the store is closed. */
+const graceMs = 5000
+/** More threads than this gain nothing: they share the locks of one store. */
+const threadsMost = 4
+/** Longer than a busy client takes between two commands, far shorter than anybody notices. */
+const spinUs = 20
+
+/** Listens, unless another thread of this process does for the same store. Throws CONFIG, LOCKED and UNAVAILABLE. */
+export function startServer(handle: NativeHandle, options: ServerOptions): void {
+  if (binding().serverPath(handle) !== null) return
+  const { dir, path, namespaces, internal } = options
+  const processors = availableParallelism()
+  const limits = internal?.serverLimits
+  try {
+    binding().startServer(handle, {
+      path: path ?? usualPath(dir),
+      dir: realpathSync(dir),
+      version,
+      isDaemon: false,
+      threads: internal?.serverThreads ?? (processors <= 2 ? 1 : Math.min(threadsMost, processors >> 1)),
+      // Where there is no processor to spare, who looks for work keeps others from theirs.
+      spinUs: internal?.serverSpinUs ?? (processors <= 2 ? 0 : spinUs),
+      namespaces: Object.entries(namespaces).map(([name, { ttlMs, durability }]) => ({
+        name,
+        ...(ttlMs === undefined ? {} : { ttlMs }),
+        ...(durability === undefined ? {} : { durability }),
+      })),
+      ...(limits === undefined ? {} : { limits: { ...limits } }),
+    })
+  } catch (error) {
+    translate(error)
+  }
+}
+
+/** Ends the server of a store, if it has one: no more commands; those that have begun are answered. */
+export function stopServer(handle: NativeHandle): Promise<void> {
+  if (binding().serverPath(handle) === null) return Promise.resolve()
+  return new Promise((done) => binding().stopServer(handle, graceMs, done))
+}
+
+/** In the directory of the store, or in one of this user's own when that path is too long for a socket. */
+function usualPath(dir: string): string {
+  const path = join(resolve(dir), 'ramcache.sock')
+  if (Buffer.byteLength(path) <= socketBytesMax) return path
+  const short = join(tmpdir(), `ramcache-${process.getuid?.() ?? 0}`)
+  mkdirSync(short, { recursive: true, mode: 0o700 })
+  const found = lstatSync(short)
+  if (!found.isDirectory() || found.uid !== process.getuid?.()) {
+    const message = `${short}, where the socket is to be, is not a directory of this user`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
+  }
+  chmodSync(short, 0o700)
+  const name = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 16)
+  return join(short, `${name}.sock`)
+}
