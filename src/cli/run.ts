@@ -8,6 +8,16 @@ import { suggestion } from './suggest.ts'
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'serve',
+    summary: 'the daemon: owns a store and serves it on a socket',
+    load: async () => (await import('./commands/serve.ts')).serveCommand,
+  },
+  {
+    name: 'config',
+    summary: 'what the daemon would be started with, and where each value comes from',
+    load: async () => (await import('./commands/config.ts')).configCommand,
+  },
+  {
     name: 'replay',
     summary: 'miss ratios of the store and of exact policies over cache traces',
     load: async () => (await import('./commands/replay.ts')).replayCommand,

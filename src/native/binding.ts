@@ -277,6 +277,8 @@ export interface NativeModule {
   serverTotals(handle: NativeHandle): Record<string, number>
   /** Bytes that the questions take in `into`; negative when the store is closed. */
   takeMisses(handle: NativeHandle, most: number, patienceMs: number, into: Uint8Array): number
+  /** To the socket at a path, `@` beginning an abstract one. */
+  sendDatagram(path: string, text: string): void
   costNapiNothing(): void
   costNapiString(text: string): number
   costRaw(): {

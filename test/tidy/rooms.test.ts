@@ -25,7 +25,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   replication: ['config', 'owner', 'observe'],
   cache: ['config', 'codec', 'native', 'owner', 'client', 'replication', 'observe'],
   keep: ['config', 'codec', 'native', 'tiers', 'owner', 'cache'],
-  daemon: ['cache', 'owner', 'replication', 'config', 'observe'],
+  daemon: ['cache', 'owner', 'replication', 'config', 'native', 'observe'],
   adapters: ['index'],
   cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native'],
   index: ['cache', 'config', 'keep'],
@@ -36,6 +36,7 @@ const libraries: Readonly<Record<string, string>> = {
   msgpackr: 'src/codec/msgpack.ts',
   lmdb: 'src/tiers/lmdb-file.ts',
   'classic-level': 'src/tiers/hdd.ts',
+  'jsonc-parser': 'src/config/config-file.ts',
 }
 
 const lineCountMax = 400
