@@ -1,5 +1,6 @@
 /** Ways behind the public face, for tests and measuring tools. Not exported by the package. */
 import { assert } from '../base/assert.ts'
+import { binding, type NativeHandle } from '../native/binding.ts'
 import type { Engine, ReadEngine } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { Blobs, OwnedBlobs } from './blobs.ts'
@@ -56,6 +57,17 @@ export function advanceClock(cache: ReadonlyCache, ms: number): void {
   const engine = engineOf(cache) as ReadEngine & { advance?(ms: number): void }
   assert(engine.advance !== undefined, 'this store has no manual clock')
   engine.advance(ms)
+}
+
+/** @internal New budget of a store that this process owns. */
+export function resizeStore(cache: ReadonlyCache, memoryBytes: number): void {
+  ;(engineOf(cache) as Engine).resize(memoryBytes)
+}
+
+/** @internal Where a store that this process owns listens. */
+export function socketOf(cache: ReadonlyCache): string | undefined {
+  const { native } = engineOf(cache) as ReadEngine & { readonly native: NativeHandle }
+  return binding().serverPath(native) ?? undefined
 }
 
 /** @internal Walks the whole store of an owner and throws when anything in it disagrees. */

@@ -66,7 +66,8 @@ export class Lifetime {
   stats(): Stats {
     const counters = this.engine.counters()
     const uptimeSeconds = Math.floor((systemClock.monotonicUs() - this.#openedUs) / 1_000_000)
-    return statsOf(counters, this.engine.ownerPid, uptimeSeconds)
+    const { ownerPid: pid, mode } = this.engine
+    return statsOf(counters, { pid, mode }, uptimeSeconds)
   }
 
   /** Whoever calls it again waits for the same end. */

@@ -6,12 +6,12 @@ import type { DiskTierStats, NamespaceStats, Stats } from './types.ts'
 const noDurability = { dirtyBytes: 0, flushLagMs: 0, poisoned: false }
 const noDisk: DiskTierStats = { entries: 0, bytes: 0, hits: 0, demotedIn: 0, promotedOut: 0 }
 
-export function statsOf(counters: EngineCounters, ownerPid: number, uptimeSeconds: number): Stats {
+export function statsOf(counters: EngineCounters, owner: Stats['owner'], uptimeSeconds: number): Stats {
   const { hits, misses, below } = counters
   return {
     version,
     uptimeSeconds,
-    owner: { pid: ownerPid, mode: 'embedded' },
+    owner,
     clients: counters.clients,
     hits,
     misses,

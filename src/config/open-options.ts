@@ -30,6 +30,8 @@ export interface InternalOptions {
   readonly serverThreads?: number
   readonly serverSpinUs?: number
   readonly serverLimits?: Readonly<Record<string, number>>
+  /** The process is there for its clients only. */
+  readonly isDaemon?: boolean
 }
 
 /** @internal */

@@ -23,8 +23,7 @@ export class MetricsServer {
       }
       stats().then(
         (found) => response.writeHead(200, { 'content-type': prometheusType }).end(prometheusText(found)),
-        (error: Error) =>
-          response.writeHead(503, { 'content-type': 'text/plain' }).end(`${error.message}\n`),
+        (error: Error) => response.writeHead(503, { 'content-type': 'text/plain' }).end(`${error.message}\n`),
       )
     })
     server.requestTimeout = requestMs

@@ -3,8 +3,8 @@
  * do goes past this file: it starts, reloads and stops.
  */
 import { resolve } from 'node:path'
-import { open } from '../cache/open.ts'
 import { resizeStore, socketOf } from '../cache/internal.ts'
+import { open } from '../cache/open.ts'
 import type { Cache } from '../cache/types.ts'
 import type { DaemonConfig, LogLevel } from '../config/config-file.ts'
 import { binding } from '../native/binding.ts'
@@ -24,8 +24,6 @@ export class Daemon {
   readonly #io: DaemonIo
   readonly #cache: Cache
   readonly #metrics: MetricsServer | undefined
-  /** Resolves when a client has asked for its end. */
-  readonly ended: Promise<void>
   #config: DaemonConfig
   #stopped: Promise<void> | undefined
 
@@ -33,7 +31,7 @@ export class Daemon {
   static async start(config: DaemonConfig, io: DaemonIo): Promise<Daemon> {
     const cache = await open({ ...config.open, __internal: { isDaemon: true } } as typeof config.open)
     try {
-      const socket = socketOf(cache)
+      const socket = socketOf(cache) as string
       if (config.socketGroup !== undefined) giveToGroup(socket, config.socketGroup)
       const metrics =
         config.metrics === undefined
@@ -55,7 +53,6 @@ export class Daemon {
     this.#io = io
     this.#cache = cache
     this.#metrics = metrics
-    this.ended = shutdownOf(cache)
   }
 
   /** Takes over what can change while it runs, and says what cannot. */

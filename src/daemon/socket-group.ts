@@ -13,7 +13,10 @@ export function giveToGroup(path: string, group: string): void {
     chmodSync(path, groupMode)
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'EPERM') throw error
-    throw configError(`this user may not give the socket to the group ${show(group)}: it is not a member`, error)
+    throw configError(
+      `this user may not give the socket to the group ${show(group)}: it is not a member`,
+      error,
+    )
   }
 }
 

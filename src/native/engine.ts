@@ -215,6 +215,8 @@ export interface EngineCounters {
 
 export interface ReadEngine {
   readonly ownerPid: number
+  /** What the owner is there for: its clients, or something of its own. */
+  readonly mode: 'daemon' | 'embedded'
   space(namespace: string): ReadSpace
   counters(): EngineCounters
   /** Whether anybody has opened it, here or in another thread. */

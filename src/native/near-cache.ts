@@ -12,6 +12,7 @@
  * kept, the old one goes. A key is kept from its second read on. When too few reads are answered, it rests: then a read
  * pays a comparison for it.
  */
+import { systemClock } from '../base/clock.ts'
 import type { ArenaView, SlotAt } from './arena-view.ts'
 import { Control, control } from './scratch.ts'
 
@@ -193,6 +194,6 @@ export class NearCache {
     const manual = high(manualClockHalf) * 2 ** 32 + low(manualClockHalf)
     // A clock is milliseconds with a counter of 16 bits below them.
     const clock = high(clockHalf) * 2 ** 16 + (low(clockHalf) >>> 16)
-    return Math.max(manual === 0 ? Date.now() : manual, clock)
+    return Math.max(manual === 0 ? systemClock.nowMs() : manual, clock)
   }
 }

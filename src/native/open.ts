@@ -29,6 +29,7 @@ export interface InternalOptions {
   /** Without the background thread everything happens in the order of the calls. */
   readonly background?: boolean
   readonly clock?: 'manual'
+  readonly isDaemon?: boolean
 }
 
 export interface EngineOptions {
@@ -117,12 +118,14 @@ abstract class EngineBase<S extends NativeReadSpace> {
 }
 
 class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
+  readonly mode: 'daemon' | 'embedded'
   /** Also without tiers of its own: another one in this process may have given the store some. */
   readonly #cold: ColdReads
   readonly #isAnonymous: boolean
 
-  constructor(handle: NativeHandle, nearEntries: number) {
+  constructor(handle: NativeHandle, nearEntries: number, isDaemon: boolean) {
     super(handle, nearEntries)
+    this.mode = isDaemon ? 'daemon' : 'embedded'
     this.#cold = new ColdReads(handle)
     this.#isAnonymous = JSON.parse(binding().countStore(handle)).isAnonymous
   }
@@ -214,6 +217,9 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
 }
 
 class AttachedEngine extends EngineBase<NativeReadSpace> implements ReadEngine {
+  /** What it is read from does not say. */
+  readonly mode = 'embedded'
+
   protected override makeSpace(name: string): NativeReadSpace {
     const open = () => binding().openSpace(this.handle, name, scratchBuffer)
     const structures: StructureStore = {
@@ -253,7 +259,7 @@ export function openEngine(options: EngineOptions): NativeEngine {
       manualClock: internal.clock === 'manual',
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })
-    return new NativeEngine(handle, options.nearEntries)
+    return new NativeEngine(handle, options.nearEntries, internal.isDaemon ?? false)
   } catch (error) {
     translate(error)
   }

@@ -382,21 +382,14 @@ function textOf(key: Key): string {
 type Field = number | string | Buffer
 
 function entryInfo(fields: Field[]): EntryInfo {
-  const [key, version, createdAt, expiresAt, size, tags] = fields as [
-    string,
-    string,
-    number,
-    number,
-    number,
-    Buffer,
-  ]
+  const [key, version, created, expires, size, tags] = fields
   return {
-    key,
-    size,
-    version,
-    createdAt,
-    expiresAt: expiresAt === 0 ? undefined : expiresAt,
-    tags: decodeTags(tags),
+    key: key as string,
+    size: size as number,
+    version: version as string,
+    createdAt: created as number,
+    expiresAt: expires === 0 ? undefined : (expires as number),
+    tags: decodeTags(tags as Buffer),
     tier: 'ram',
   }
 }

@@ -33,7 +33,11 @@ export interface ShownStats {
       { readonly entries: number; readonly bytes: number; readonly hits: number; readonly misses: number }
     >
   >
-  readonly durability: { readonly dirtyBytes: number; readonly flushLagMs: number; readonly poisoned: boolean }
+  readonly durability: {
+    readonly dirtyBytes: number
+    readonly flushLagMs: number
+    readonly poisoned: boolean
+  }
 }
 
 interface ShownLatency {
@@ -199,10 +203,9 @@ const families: readonly Family[] = [
     help: 'Time of operations in the store, sampled.',
     samples: ({ latency }) =>
       (['get', 'set'] as const).flatMap((op) =>
-        Object.entries(quantiles).map(([quantile, field]): Sample => [
-          { op, quantile },
-          latency[op][field] / 1e6,
-        ]),
+        Object.entries(quantiles).map(
+          ([quantile, field]): Sample => [{ op, quantile }, latency[op][field] / 1e6],
+        ),
       ),
   },
   {

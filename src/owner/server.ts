@@ -34,7 +34,7 @@ export function startServer(handle: NativeHandle, options: ServerOptions): void 
       path: path ?? usualPath(dir),
       dir: realpathSync(dir),
       version,
-      isDaemon: false,
+      isDaemon: internal?.isDaemon ?? false,
       threads: internal?.serverThreads ?? (processors <= 2 ? 1 : Math.min(threadsMost, processors >> 1)),
       // Where there is no processor to spare, who looks for work keeps others from theirs.
       spinUs: internal?.serverSpinUs ?? (processors <= 2 ? 0 : spinUs),

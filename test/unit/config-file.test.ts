@@ -13,7 +13,11 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-function load(text: string | undefined, env: Record<string, string> = {}, flags: Record<string, string> = {}) {
+function load(
+  text: string | undefined,
+  env: Record<string, string> = {},
+  flags: Record<string, string> = {},
+) {
   if (text !== undefined) writeFileSync(join(folder, 'ramcache.json'), text)
   const given = Object.entries(flags).map(([key, value]) => [key, { value, flag: `--${key}` }] as const)
   return loadConfig({ flags: new Map(given), env, cwd: folder })
@@ -57,7 +61,11 @@ describe('what is refused', () => {
     ['a key of later versions', '{ "dir": "d", "peers": [] }', ['peers', 'not supported by this version']],
     ['a size without a unit', '{ "dir": "d", "memory": "12 parsecs" }', ['memory', '12 parsecs']],
     ['too little memory', '{ "dir": "d", "memory": "1kb" }', ['below the minimum']],
-    ['a metrics address without a port', '{ "dir": "d", "metrics": "localhost" }', ['HOST:PORT', 'localhost']],
+    [
+      'a metrics address without a port',
+      '{ "dir": "d", "metrics": "localhost" }',
+      ['HOST:PORT', 'localhost'],
+    ],
     ['an unknown log level', '{ "dir": "d", "log": "loud" }', ['error, warn, info', 'loud']],
     ['what is no JSON', '{ "dir": }', ['line 1, column', 'ramcache.json']],
     ['what is no object', '[]', ['must be an object']],
@@ -86,7 +94,9 @@ describe('what is refused', () => {
 it('a changed value leaves comments and order alone', () => {
   const text = '{\n  // Why so much.\n  "memory": "1gb",\n  "dir": "/d"\n}\n'
   expect(changedConfig(text, 'memory', '2gb')).toBe(text.replace('1gb', '2gb'))
-  expect(JSON.parse(changedConfig('', 'tiers.ssd.path', '/ssd'))).toEqual({ tiers: { ssd: { path: '/ssd' } } })
+  expect(JSON.parse(changedConfig('', 'tiers.ssd.path', '/ssd'))).toEqual({
+    tiers: { ssd: { path: '/ssd' } },
+  })
   expect(changedConfig(text, 'dir', undefined)).not.toContain('/d')
 })
 
@@ -94,7 +104,8 @@ it('the schema knows the keys that are taken, and no others', () => {
   const path = new URL('../../schema/ramcache.schema.json', import.meta.url)
   const { properties } = JSON.parse(readFileSync(path, 'utf8'))
   for (const name of Object.keys(properties)) {
-    const value = { log: 'warn', metrics: 'localhost:1', memory: '1mb', tiers: {}, namespaces: {} }[name] ?? 'x'
+    const value =
+      { log: 'warn', metrics: 'localhost:1', memory: '1mb', tiers: {}, namespaces: {} }[name] ?? 'x'
     expect(() => load(JSON.stringify({ dir: 'd', [name]: value })), name).not.toThrow()
   }
   const { namespaces, tiers } = properties

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { changedConfig, configFileName, readConfigFile } from '../../config/config-file.ts'
-import type { Command, CliIo, OptionValues } from '../command.ts'
+import type { CliIo, Command, OptionValues } from '../command.ts'
 import { usageError } from '../command.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { foreseen, text } from '../offline.ts'

@@ -1,5 +1,5 @@
 /** `ramcache serve`: the daemon, in the foreground. */
-import { type ConfigSources, type DaemonConfig, loadConfig, type LogLevel } from '../../config/config-file.ts'
+import { type ConfigSources, type DaemonConfig, type LogLevel, loadConfig } from '../../config/config-file.ts'
 import { Daemon } from '../../daemon/serve.ts'
 import type { Command, OptionValues } from '../command.ts'
 import { CliError, type CliIo, usageError } from '../command.ts'
@@ -89,7 +89,8 @@ export function sourcesOf(values: OptionValues, io: CliIo): ConfigSources {
   const flags = new Map<string, { value: string; flag: string }>()
   for (const [flag, key] of Object.entries(flagKeys)) {
     const value = text(values[flag])
-    if (value !== undefined) flags.set(key, { value: key === 'listen' ? pathOf(value) : value, flag: `--${flag}` })
+    if (value !== undefined)
+      flags.set(key, { value: key === 'listen' ? pathOf(value) : value, flag: `--${flag}` })
   }
   return { flags, env: io.env, file: text(values.config) }
 }
@@ -107,25 +108,27 @@ async function serve(values: OptionValues, io: CliIo): Promise<ExitCode> {
     process.once('SIGTERM', () => resolve())
     io.signal?.addEventListener('abort', () => resolve())
   })
-  const daemon = await Daemon.start(config, {
-    ready: (line) => io.stdout.write(`${line}\n`),
-    say,
-    notifySocket: io.env.NOTIFY_SOCKET,
-  })
+  let daemon: Daemon | undefined
   const reload = () => {
     try {
       const next = configOf(values, io)
-      daemon.reload(next)
+      daemon?.reload(next)
       config = next
     } catch (error) {
       say('error', `the configuration was not read again: ${(error as Error).message}`)
     }
   }
+  // Before anybody is told that it is ready: until then the signal would end the process.
   process.on('SIGHUP', reload)
+  daemon = await Daemon.start(config, {
+    ready: (line) => io.stdout.write(`${line}\n`),
+    say,
+    notifySocket: io.env.NOTIFY_SOCKET,
+  })
   // The store alone does not keep a process.
   const alive = setInterval(() => {}, 2 ** 30)
   try {
-    await Promise.race([stop, daemon.ended])
+    await stop
   } finally {
     clearInterval(alive)
     process.off('SIGHUP', reload)
