@@ -291,14 +291,14 @@ pub fn begin_checkpoint(handle: &External<Handle>, is_forced: bool) -> Result<Op
 /// The next entries of a checkpoint, packed into a buffer of at least twice the bytes of an entry: the bytes they take,
 /// 0 at the end.
 #[napi(js_name = "takeEntries")]
-pub fn take_entries(checkpoint: &mut External<Checkpoint>, mut into: Uint8Array) -> u32 {
+pub fn take_entries(checkpoint: &mut External<Checkpoint>, mut into: Uint8Array) -> Result<u32> {
     let mut entries = Vec::new();
     // The last one may begin just before the limit.
-    checkpoint.take(into.len().saturating_sub(ENTRY_BYTES_MAX), &mut entries);
+    checkpoint.take(into.len().saturating_sub(ENTRY_BYTES_MAX), &mut entries).map_err(coded)?;
     // SAFETY: nobody else has this buffer while the call lasts.
     let into = unsafe { into.as_mut() };
     into[..entries.len()].copy_from_slice(&entries);
-    entries.len() as u32
+    Ok(entries.len() as u32)
 }
 
 #[napi(js_name = "endCheckpoint")]

@@ -38,7 +38,7 @@ use ceiling::Ceiling;
 use hot::HotKeys;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use touches::{Recency, Touches};
 
 /// Numbers of one tier for `stats`.
@@ -109,8 +109,10 @@ pub struct Below {
     pub(crate) tail: TailIndex,
     /// LOCK: log batch. Held from the append of a batch until the log's index has it.
     appending: Mutex<()>,
-    /// Bytes appended when the last checkpoint began.
-    appended_before: Mutex<u64>,
+    /// LOCK: none other is taken. Bytes appended when the last checkpoint that was committed began, and the last one.
+    appended_before: Mutex<(u64, u64)>,
+    /// LOCK: none other is taken. The same when a checkpoint was last asked for, and since when it has been that.
+    appended_seen: Mutex<(u64, Instant)>,
     dir: PathBuf,
     /// LOCK: ceiling. Alone.
     ceiling: Mutex<Ceiling>,
@@ -143,7 +145,8 @@ impl Below {
             counts: BelowCounts::default(),
             tail: TailIndex::new(seed, options.from),
             appending: Mutex::new(()),
-            appended_before: Mutex::new(0),
+            appended_before: Mutex::new((0, 0)),
+            appended_seen: Mutex::new((0, Instant::now())),
             dir: options.dir.clone(),
             ceiling: Mutex::new(ceiling),
             hot: Mutex::new(None),

@@ -15,9 +15,11 @@
 
 use super::change::LoggedChange;
 use super::location::Position;
+use super::sorting::{Sorted, Sorter};
 use super::tail::TailIndex;
 use super::walk::Damage;
 use super::ValueLog;
+use crate::error::Result;
 use crate::feed::Change;
 use crate::record::Header;
 use std::collections::BTreeMap;
@@ -38,11 +40,6 @@ pub const ENTRY_HEADER_BYTES: usize = 32;
 pub const ENTRY_BYTES_MAX: usize = ENTRY_HEADER_BYTES + NAMESPACE_BYTES + crate::layout::KEY_BYTES_MAX;
 const NAMESPACE_BYTES: usize = 2;
 
-/// Memory that a checkpoint takes for an entry.
-pub(super) fn checkpoint_bytes(key_bytes: usize) -> usize {
-    ENTRY_HEADER_BYTES + NAMESPACE_BYTES + key_bytes + size_of::<usize>()
-}
-
 const _: () = {
     assert!(ENTRY_HEADER_BYTES == 2 + 1 + 1 + 3 * 4 + 2 * 8);
     assert!(crate::layout::KEY_BYTES_MAX + NAMESPACE_BYTES <= u16::MAX as usize);
@@ -51,11 +48,9 @@ const _: () = {
 /// The entries of one checkpoint, taken in pieces.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Entries in the order of the log.
-    bytes: Vec<u8>,
-    /// Where each begins, in the order of the checkpoint.
-    order: Vec<usize>,
-    taken: usize,
+    clears: std::vec::IntoIter<Vec<u8>>,
+    others: Sorted,
+    entries: usize,
     /// What it covers; once committed, a recovery begins at the second.
     pub region: (Position, Position),
     /// Batches that could not be read again. Their changes keep what the index had.
@@ -63,12 +58,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads the stretch of the frozen generation. `None` when nothing is frozen.
-    pub fn of(log: &ValueLog, tail: &TailIndex) -> Option<Checkpoint> {
-        let region = tail.frozen_region()?;
-        let (keys, entry_bytes) = tail.frozen_entries();
-        let mut bytes = Vec::with_capacity(entry_bytes - keys * size_of::<usize>());
-        let mut order = Vec::with_capacity(keys);
+    /// Reads the stretch of the frozen generation, and sorts it in about `sort_bytes` of memory. `None` when nothing is
+    /// frozen.
+    pub fn of(log: &ValueLog, tail: &TailIndex, sort_bytes: usize) -> Result<Option<Checkpoint>> {
+        let Some(region) = tail.frozen_region() else { return Ok(None) };
+        let mut sorter = Sorter::new(log, sort_bytes);
         let mut clears: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let mut changes = log.changes(region.0, region.1);
         while let Some((_, batch)) = changes.next_batch() {
@@ -84,39 +78,34 @@ impl Checkpoint {
                 }
                 let newest = tail.find_frozen(tail.key(change.namespace, change.key()));
                 if newest.is_some_and(|newest| newest.location == change.location) {
-                    order.push(bytes.len());
-                    pack(&change, &mut bytes);
+                    sorter.push(|out| pack(&change, out))?;
                 }
             }
         }
-        order.sort_unstable_by(|one, other| key_of(&bytes, *one).cmp(key_of(&bytes, *other)));
-        let mut clears_first = Vec::with_capacity(clears.len() + order.len());
-        for entry in clears.values() {
-            clears_first.push(bytes.len());
-            bytes.extend_from_slice(entry);
-        }
-        clears_first.append(&mut order);
+        let entries = clears.len() + sorter.count();
+        let clears = clears.into_values().collect::<Vec<_>>().into_iter();
         let damage = changes.damage().to_vec();
-        Some(Checkpoint { bytes, order: clears_first, taken: 0, region, damage })
+        Ok(Some(Checkpoint { clears, others: sorter.finish()?, entries, region, damage }))
     }
 
     pub fn entries(&self) -> usize {
-        self.order.len()
+        self.entries
     }
 
     /// Appends the next entries to `out`, at least one and then as long as `bytes_max` is not reached; how many. 0 at
     /// the end.
-    pub fn take(&mut self, bytes_max: usize, out: &mut Vec<u8>) -> usize {
-        let (first, begin) = (self.taken, out.len());
-        while self.taken < self.order.len() && (self.taken == first || out.len() - begin < bytes_max) {
-            out.extend_from_slice(&self.bytes[entry_at(&self.bytes, self.order[self.taken])]);
-            self.taken += 1;
+    pub fn take(&mut self, bytes_max: usize, out: &mut Vec<u8>) -> Result<usize> {
+        let begin = out.len();
+        let mut taken = 0;
+        while taken == 0 || out.len() - begin < bytes_max {
+            match self.clears.next() {
+                Some(entry) => out.extend_from_slice(&entry),
+                None if self.others.take(out)? => {}
+                None => break,
+            }
+            taken += 1;
         }
-        if self.taken == self.order.len() {
-            // Whoever holds this may not drop it for long.
-            self.bytes = Vec::new();
-        }
-        self.taken - first
+        Ok(taken)
     }
 }
 
@@ -153,11 +142,11 @@ fn clock_of(entry: &[u8]) -> u64 {
     entry.get(16..24).map_or(0, |clock| u64::from_le_bytes(clock.try_into().expect("eight bytes")))
 }
 
-fn entry_at(bytes: &[u8], at: usize) -> Range<usize> {
+pub(super) fn entry_at(bytes: &[u8], at: usize) -> Range<usize> {
     let key_bytes = u16::from_le_bytes([bytes[at], bytes[at + 1]]) as usize;
     at..at + ENTRY_HEADER_BYTES + key_bytes
 }
 
-fn key_of(bytes: &[u8], at: usize) -> &[u8] {
+pub(super) fn key_of(bytes: &[u8], at: usize) -> &[u8] {
     &bytes[entry_at(bytes, at)][ENTRY_HEADER_BYTES..]
 }

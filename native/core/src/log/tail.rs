@@ -4,22 +4,19 @@
 //! of a key the newer version stands, never the later place: a drain appends old records at the head. A version here
 //! is the clock word of the value, then the clock word of its expiry, which alone grows when a key is touched.
 //!
-//! A key costs 48 bytes in a table that is 7/16 to 7/8 full: 56 to 112 bytes. There are 64 shards, so that growing
-//! one copies a sixty-fourth and readers wait for no more than that.
+//! A key costs 39 bytes in a table that is 7/9 to 7/8 full (`generation.rs`): 45 to 50 bytes, and some 35 more when its
+//! expiry was touched. There are 64 shards, so that growing one copies a sixty-fourth and readers wait for no more.
 
 use super::change::LoggedChange;
-use super::checkpoint::checkpoint_bytes;
+use super::generation::Generation;
 use super::location::{LogLocation, Position};
 use crate::feed::Change;
 use crate::hash::KeyHasher;
 use crate::sync::{lock, Mutex};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 const SHARDS: usize = 64;
 /// Makes the second hash of a key independent of the first.
 const CHECK_SEED: u64 = 0xa076_1d64_78bd_642f;
-const EXPIRY_BITS: u32 = 48;
 
 /// A key: the hash the store uses, and 32 bits of another one, so that two keys are not taken for each other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -58,57 +55,10 @@ impl TailEntry {
     }
 }
 
-/// Packed to 4, key and entry together leave no padding.
-#[derive(Clone, Copy)]
-#[repr(Rust, packed(4))]
-struct Packed {
-    clock: u64,
-    expiry_clock: u64,
-    /// Bit 63 deleted, low 48 bits expiry.
-    expiry: u64,
-    location: LogLocation,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(Rust, packed(4))]
-struct PackedKey {
-    hash: u64,
-    check: u32,
-}
-
-type Generation = HashMap<PackedKey, Packed, BuildHasherDefault<KeyBits>>;
-
-const _: () = assert!(size_of::<(PackedKey, Packed)>() == 48);
-
-/// The key is a hash already.
-#[derive(Default)]
-struct KeyBits(u64);
-
-impl Hasher for KeyBits {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("a key is one number");
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-impl std::hash::Hash for PackedKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
 #[derive(Default)]
 struct Shard {
     active: Generation,
     frozen: Generation,
-    /// What a checkpoint of each generation takes.
-    active_entry_bytes: usize,
-    frozen_entry_bytes: usize,
 }
 
 #[derive(Default)]
@@ -145,7 +95,7 @@ impl TailIndex {
     }
 
     fn shard(&self, key: &TailKey) -> &Mutex<Shard> {
-        // The table goes by the low bits and the highest ones, so these are equal for no table of a shard.
+        // A table goes by the low bits.
         &self.shards[(key.hash >> 32) as usize % SHARDS]
     }
 
@@ -156,30 +106,27 @@ impl TailIndex {
             return false;
         }
         let key = self.key(change.namespace, change.key());
-        self.put(key, TailEntry::of(change), change.key().len())
+        self.put(key, TailEntry::of(change))
     }
 
     /// The same for a key and entry that are known.
-    pub fn put(&self, key: TailKey, entry: TailEntry, key_bytes: usize) -> bool {
+    pub fn put(&self, key: TailKey, entry: TailEntry) -> bool {
         let mut shard = lock(self.shard(&key));
-        let standing = shard.find(&key.pack());
-        if standing.is_some_and(|standing| standing.unpack().version() >= entry.version()) {
+        if shard.find(&key).is_some_and(|standing| standing.version() >= entry.version()) {
             return false;
         }
-        if shard.active.insert(key.pack(), Packed::of(&entry)).is_none() {
-            shard.active_entry_bytes += checkpoint_bytes(key_bytes);
-        }
+        shard.active.insert(key, &entry);
         true
     }
 
     /// The newest change of a key since the last committed checkpoint.
     pub fn find(&self, key: TailKey) -> Option<TailEntry> {
-        lock(self.shard(&key)).find(&key.pack()).map(Packed::unpack)
+        lock(self.shard(&key)).find(&key)
     }
 
     /// The newest change of a key in the frozen generation.
     pub fn find_frozen(&self, key: TailKey) -> Option<TailEntry> {
-        lock(self.shard(&key)).frozen.get(&key.pack()).map(Packed::unpack)
+        lock(self.shard(&key)).frozen.find(&key)
     }
 
     /// Moves the active generation aside, with the stretch of the log it covers, up to `end`: nothing logged before
@@ -192,7 +139,6 @@ impl TailIndex {
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.frozen = std::mem::take(&mut shard.active);
-            shard.frozen_entry_bytes = std::mem::take(&mut shard.active_entry_bytes);
         }
         region.frozen = Some((region.begin, end));
         region.begin = end;
@@ -214,12 +160,10 @@ impl TailIndex {
         for shard in &self.shards {
             let mut shard = lock(shard);
             let frozen = std::mem::take(&mut shard.frozen);
-            let frozen_entry_bytes = std::mem::take(&mut shard.frozen_entry_bytes);
             if !is_committed {
-                shard.active_entry_bytes += frozen_entry_bytes;
                 let active = std::mem::replace(&mut shard.active, frozen);
                 // A key came into the active one only with a newer version than the frozen one had.
-                shard.active.extend(active);
+                shard.active.extend(&active);
             }
         }
     }
@@ -241,63 +185,18 @@ impl TailIndex {
         self.shards.iter().map(keys).sum()
     }
 
-    /// What a checkpoint of the active generation would take; about, when one has failed.
-    pub fn active_entry_bytes(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).active_entry_bytes).sum()
-    }
-
-    /// Keys of the frozen generation, and what its checkpoint takes.
-    pub fn frozen_entries(&self) -> (usize, usize) {
-        let entries = |shard: &Mutex<Shard>| {
-            let shard = lock(shard);
-            (shard.frozen.len(), shard.frozen_entry_bytes)
-        };
-        self.shards.iter().map(entries).fold((0, 0), |sum, shard| (sum.0 + shard.0, sum.1 + shard.1))
-    }
-
-    /// The tables, and what a checkpoint makes of the frozen one.
+    /// Bytes of the tables.
     pub fn heap_bytes(&self) -> usize {
-        // The standard table keeps a byte beside each place and fills 7 of 8 places.
-        let place = size_of::<(PackedKey, Packed)>() + 1;
-        let places = |shard: &Mutex<Shard>| {
+        let tables = |shard: &Mutex<Shard>| {
             let shard = lock(shard);
-            (shard.active.capacity() + shard.frozen.capacity()) * 8 / 7
+            shard.active.heap_bytes() + shard.frozen.heap_bytes()
         };
-        let tables = self.shards.iter().map(places).sum::<usize>() * place;
-        tables + SHARDS * size_of::<Mutex<Shard>>() + self.frozen_entries().1
+        self.shards.iter().map(tables).sum::<usize>() + SHARDS * size_of::<Mutex<Shard>>()
     }
 }
 
 impl Shard {
-    fn find(&self, key: &PackedKey) -> Option<&Packed> {
-        self.active.get(key).or_else(|| self.frozen.get(key))
-    }
-}
-
-impl TailKey {
-    fn pack(self) -> PackedKey {
-        PackedKey { hash: self.hash, check: self.check }
-    }
-}
-
-impl Packed {
-    fn of(entry: &TailEntry) -> Packed {
-        let expires_at = entry.expires_at.min((1 << EXPIRY_BITS) - 1);
-        Packed {
-            clock: entry.clock,
-            expiry_clock: entry.expiry_clock,
-            expiry: (entry.is_deleted as u64) << 63 | expires_at,
-            location: entry.location,
-        }
-    }
-
-    fn unpack(&self) -> TailEntry {
-        TailEntry {
-            location: self.location,
-            clock: self.clock,
-            expiry_clock: self.expiry_clock,
-            expires_at: self.expiry & ((1 << EXPIRY_BITS) - 1),
-            is_deleted: self.expiry >> 63 != 0,
-        }
+    fn find(&self, key: &TailKey) -> Option<TailEntry> {
+        self.active.find(key).or_else(|| self.frozen.find(key))
     }
 }

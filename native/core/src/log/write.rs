@@ -154,7 +154,7 @@ impl ValueLog {
 }
 
 /// Writes header and payload, in one call unless the system takes less.
-fn write_both(file: &File, header: &[u8], payload: &[u8], at: u64) -> io::Result<()> {
+pub(super) fn write_both(file: &File, header: &[u8], payload: &[u8], at: u64) -> io::Result<()> {
     let parts = [header, payload]
         .map(|part| libc::iovec { iov_base: part.as_ptr() as *mut libc::c_void, iov_len: part.len() });
     let written = loop {

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ramcache_core::feed::Change;
 use ramcache_core::log::{
-    changes_in, Checkpoint, LogLocation, Position, TailIndex, ENTRY_CLEAR, ENTRY_DELETE, ENTRY_HEADER_BYTES,
-    ENTRY_SET, ENTRY_TOUCHED,
+    changes_in, LogLocation, Position, TailIndex, ENTRY_CLEAR, ENTRY_DELETE, ENTRY_HEADER_BYTES, ENTRY_SET,
+    ENTRY_TOUCHED,
 };
 use ramcache_core::record::Parts;
 use std::collections::BTreeMap;
@@ -124,7 +124,8 @@ proptest! {
                 }
             }
             let region = tail.freeze(log.position()).expect("nothing is frozen");
-            let mut checkpoint = Checkpoint::of(&log, &tail).expect("something is frozen");
+            let mut checkpoint = checkpoint_of(&log, &tail, 1 << 20);
+            let mut in_runs = checkpoint_of(&log, &tail, random.below(1000) as usize);
             prop_assert_eq!(checkpoint.region, region);
             prop_assert!(checkpoint.damage.is_empty());
             let entries = checkpoint.entries();
@@ -133,13 +134,14 @@ proptest! {
             loop {
                 let before = packed.len();
                 let bytes_max = random.below(400) as usize;
-                match checkpoint.take(bytes_max, &mut packed) {
+                match checkpoint.take(bytes_max, &mut packed).expect("in memory") {
                     0 => break,
                     more => taken += more,
                 }
                 prop_assert!(packed.len() - before <= bytes_max + ENTRY_HEADER_BYTES + 44);
             }
             prop_assert_eq!(taken, entries);
+            prop_assert_eq!((in_runs.entries(), &take_all(&mut in_runs)), (entries, &packed));
             let expected: Vec<(Key, Entry)> = clears
                 .iter()
                 .map(|(namespace, entry)| ((*namespace, Vec::new()), entry.clone()))

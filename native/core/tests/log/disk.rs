@@ -9,11 +9,11 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
     /// `None` when this process may not mount.
-    fn mount(bytes: u64) -> Option<SmallDisk> {
+    pub fn mount(bytes: u64) -> Option<SmallDisk> {
         let dir = fresh_dir();
         std::fs::create_dir_all(&dir).expect("a directory");
         let path = CString::new(dir.as_os_str().as_bytes()).expect("a path");

@@ -9,4 +9,5 @@ mod disk;
 mod faults;
 mod make;
 mod round_trip;
+mod runs;
 mod tail;

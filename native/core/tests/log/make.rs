@@ -3,7 +3,8 @@
 use crate::support::{fresh_dir, Random};
 use ramcache_core::feed::Change;
 use ramcache_core::log::{
-    changes_in, LogLocation, LogOptions, LogRead, LoggedChange, Position, Recovery, ValueLog,
+    changes_in, Checkpoint, LogLocation, LogOptions, LogRead, LoggedChange, Position, Recovery, TailIndex,
+    ValueLog,
 };
 use ramcache_core::record::{Parts, RecordBuffer};
 use std::path::{Path, PathBuf};
@@ -137,4 +138,14 @@ pub fn read(log: &ValueLog, location: LogLocation) -> ramcache_core::error::Resu
         LogRead::Change(change) => Some(owned(ARENA_ID, &change)),
         LogRead::Gone => None,
     })
+}
+
+pub fn checkpoint_of(log: &ValueLog, tail: &TailIndex, sort_bytes: usize) -> Checkpoint {
+    Checkpoint::of(log, tail, sort_bytes).expect("sorted").expect("something is frozen")
+}
+
+pub fn take_all(checkpoint: &mut Checkpoint) -> Vec<u8> {
+    let mut packed = Vec::new();
+    while checkpoint.take(4096, &mut packed).expect("the runs are read") > 0 {}
+    packed
 }

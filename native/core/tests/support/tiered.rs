@@ -185,7 +185,7 @@ impl Tiered {
         let store = self.owned.store();
         let Some(mut checkpoint) = store.begin_checkpoint(true).expect("the log syncs") else { return };
         let mut bytes = Vec::new();
-        while checkpoint.take(4096, &mut bytes) > 0 {}
+        while checkpoint.take(4096, &mut bytes).expect("the runs are read") > 0 {}
         if is_committed {
             apply(&mut self.index.lock().expect("no panic"), &bytes, checkpoint.region.1);
         }
