@@ -20,6 +20,8 @@ const pieceEntriesMin = 256
 /** What LMDB may hold of the pages that one transaction writes, of the memory of the store. */
 const pieceShare = 1 / 32
 const pageBytes = 4096
+/** Times as many, when a batch has several entries for each leaf: a batch that is dense here and thin there has more pages. */
+const densityMax = 4
 /** The most that one entry of a piece makes LMDB write: its leaf and a share of the branches. */
 const bytesPerEntryMax = 8192
 /** Leaves of the state and of the list of free pages. */
@@ -29,6 +31,18 @@ const stateKey = Buffer.from('state')
 
 /** Applies one entry of a batch, whose head begins at `head`. */
 export type Apply = (head: number, key: Buffer, state: IndexState) => void
+
+interface PieceOptions {
+  /** Entries of one transaction. */
+  readonly pieceEntries?: number
+  /** Runs in the last one. */
+  readonly finish?: ((state: IndexState) => void) | undefined
+}
+
+/** The most that a transaction with so many entries writes. */
+function bytesMax(entries: number): number {
+  return (entries + entriesBeside) * bytesPerEntryMax
+}
 
 /** Entries of one transaction for a store with so much memory. */
 export function pieceEntriesFor(memoryBytes: number): number {
@@ -61,17 +75,27 @@ export class IndexStore {
     return this.#state
   }
 
+  /** Entries of one transaction of a batch with so many, sorted: they share leaves. */
+  pieceOf(entries: number): number {
+    // There are fewer leaves than pages. What LMDB says of them would leave its read transaction where it is.
+    const density = Math.min(densityMax, entries / Math.max(1, this.file.fileBytes() / pageBytes))
+    const most = Math.min(pieceEntriesMax, Math.floor(this.pieceEntries * density))
+    // On a disk that is nearly full small pieces still go where large ones may not.
+    return most > this.pieceEntries && this.file.hasRoom(bytesMax(most)) ? most : this.pieceEntries
+  }
+
   async inPieces(
     batch: Buffer,
     headBytes: number,
     count: number,
     apply: Apply,
-    finish?: (state: IndexState) => void,
+    { pieceEntries = this.pieceEntries, finish }: PieceOptions = {},
   ): Promise<void> {
     let at = 0
     let left = count
     do {
-      const size = Math.min(left, this.pieceEntries)
+      const pieces = Math.ceil(left / pieceEntries)
+      const size = pieces === 0 ? 0 : Math.ceil(left / pieces)
       left -= size
       this.transact(size, (state) => {
         for (let index = 0; index < size; index++) {
@@ -89,7 +113,7 @@ export class IndexStore {
   /** One transaction, synced; the state is what it was when it fails. */
   transact(entries: number, work: (state: IndexState) => void): void {
     const state = { ...this.#state }
-    this.file.transact((entries + entriesBeside) * bytesPerEntryMax, () => {
+    this.file.transact(bytesMax(entries), () => {
       work(state)
       this.file.meta.put(stateKey, packState(state))
     })
@@ -131,7 +155,7 @@ export class IndexStore {
     if (isReader) return state
     const isEmpty = file.read(() => [...file.rows.getKeys({ limit: 1 })].length === 0)
     if (!isEmpty) return readState(Buffer.alloc(0), file.path)
-    file.transact(entriesBeside * bytesPerEntryMax, () => void file.meta.put(stateKey, packState(state)))
+    file.transact(bytesMax(0), () => void file.meta.put(stateKey, packState(state)))
     return state
   }
 }

@@ -1,5 +1,5 @@
 /** An LMDB file with three databases: opens it, runs short reads and synced transactions, and names what goes wrong. */
-import { mkdirSync, statfsSync } from 'node:fs'
+import { mkdirSync, statfsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Database, open as openLmdb, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb'
 import { RamcacheError } from '../base/errors.ts'
@@ -148,10 +148,19 @@ export class LmdbFile {
     if (this.#isClosed) throw new RamcacheError('ERR_RAMCACHE_CLOSED', `the index ${this.path} is closed`)
   }
 
+  /** Free pages included. */
+  fileBytes(): number {
+    return statSync(this.path).size
+  }
+
+  /** Whether a commit that may write so much would be taken. */
+  hasRoom(bytes: number): boolean {
+    return this.#freeBytes() >= this.#options.freeBytesMin + bytes
+  }
+
   /** Asked before the write: a file system that fills up inside a commit has been seen to crash LMDB. */
   #checkRoom(bytes: number): void {
-    const needed = this.#options.freeBytesMin + bytes
-    if (this.#freeBytes() < needed) throw this.#noRoom(needed)
+    if (!this.hasRoom(bytes)) throw this.#noRoom(this.#options.freeBytesMin + bytes)
   }
 
   #freeBytes(): number {

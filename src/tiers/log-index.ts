@@ -152,13 +152,16 @@ export class LogIndex {
         state.position = { ...position }
         if (owner !== undefined) state.owner = Buffer.from(owner)
       }
-      for (let left = parts.count ?? count; ; ) {
+      const entries = parts.count ?? count
+      const pieceEntries = this.#store.pieceOf(entries)
+      for (let left = entries; ; ) {
         left -= count
         assert(
           left >= 0 && (left === 0 || count > 0),
           'a batch for the index has not as many entries as it says',
         )
-        await this.#store.inPieces(part, changeHeadBytes, count, apply, left === 0 ? finish : undefined)
+        const options = { pieceEntries, finish: left === 0 ? finish : undefined }
+        await this.#store.inPieces(part, changeHeadBytes, count, apply, options)
         if (left === 0) return outcome
         part = parts.next()
         count = checkBatch(part, changeHeadBytes)
