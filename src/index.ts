@@ -1,6 +1,6 @@
 /** The public names of the package. */
 export { type ErrorCode, RamcacheError } from './base/errors.ts'
-export { attach, open } from './cache/open.ts'
+export { attach, connect, open } from './cache/open.ts'
 export type {
   Cache,
   DiskTierStats,
@@ -17,6 +17,7 @@ export type {
   AttachOptions,
   CallOptions,
   CloseOptions,
+  ConnectOptions,
   CounterOptions,
   GetOptions,
   NamespaceOptions,

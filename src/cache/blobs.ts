@@ -42,6 +42,12 @@ const deletesPerTurn = 64
 /** Chunks a record promises at first; doubled whenever they are used up. */
 const chunkCountFirst = 16
 
+/** Bytes of the chunks of new blobs, in a store of this budget. */
+export function chunkBytesFor(budgetBytes: number): number {
+  const share = 2 ** Math.floor(Math.log2(budgetBytes / 128))
+  return Math.min(Math.max(share, chunkBytesLeast), chunkBytesMost)
+}
+
 /** The reading half, all that an attached process has. */
 export class Blobs {
   readonly #engine: ReadEngine
@@ -111,10 +117,7 @@ export class OwnedBlobs extends Blobs {
 
   /** Bytes of the chunks of a new blob. */
   get chunkBytes(): number {
-    if (this.#chunkBytes === undefined) {
-      const share = 2 ** Math.floor(Math.log2(this.#engine.counters().budgetBytes / 128))
-      this.#chunkBytes = Math.min(Math.max(share, chunkBytesLeast), chunkBytesMost)
-    }
+    this.#chunkBytes ??= chunkBytesFor(this.#engine.counters().budgetBytes)
     return this.#chunkBytes
   }
 

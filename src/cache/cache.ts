@@ -293,11 +293,11 @@ export function ownerCache(
   )
 }
 
-function copyKey(key: Key): Key {
+export function copyKey(key: Key): Key {
   return typeof key === 'string' ? key : Uint8Array.from(key)
 }
 
-function checkEntries(entries: Iterable<readonly [Key, unknown]>): (readonly [Key, unknown])[] {
+export function checkEntries(entries: Iterable<readonly [Key, unknown]>): (readonly [Key, unknown])[] {
   if (typeof entries !== 'object' || entries === null || !(Symbol.iterator in entries)) {
     throw configError(`setMany() takes an array or another iterable of [key, value], not ${show(entries)}`)
   }

@@ -46,13 +46,18 @@ export class Lifetime {
   readonly blobs: Blobs
   /** Over the tiers below RAM, in a process that owns them. */
   readonly scans: TierScans | undefined
-  readonly #stop: (() => Promise<void>) | undefined
+  readonly #stop: ((timeoutMs: number | undefined) => Promise<void>) | undefined
   readonly #openedUs = systemClock.monotonicUs()
   #isClosed = false
   #closing: Promise<void> | undefined
 
   /** `stop` brings what was written to disk, before the engine is closed. */
-  constructor(engine: ReadEngine, blobs: Blobs, stop?: () => Promise<void>, scans?: TierScans) {
+  constructor(
+    engine: ReadEngine,
+    blobs: Blobs,
+    stop?: (timeoutMs: number | undefined) => Promise<void>,
+    scans?: TierScans,
+  ) {
     this.scans = scans
     this.engine = engine
     this.blobs = blobs
@@ -63,7 +68,7 @@ export class Lifetime {
     return this.#isClosed
   }
 
-  stats(): Stats {
+  stats(): Stats | Promise<Stats> {
     const counters = this.engine.counters()
     const uptimeSeconds = Math.floor((systemClock.monotonicUs() - this.#openedUs) / 1_000_000)
     const { ownerPid: pid, mode } = this.engine
@@ -71,17 +76,17 @@ export class Lifetime {
   }
 
   /** Whoever calls it again waits for the same end. */
-  close(): Promise<void> {
-    this.#closing ??= this.#end()
+  close(timeoutMs?: number): Promise<void> {
+    this.#closing ??= this.#end(timeoutMs)
     return this.#closing
   }
 
-  async #end(): Promise<void> {
+  async #end(timeoutMs: number | undefined): Promise<void> {
     this.#isClosed = true
     this.blobs.close()
     this.scans?.close()
     try {
-      if (this.#stop !== undefined) await this.#stop()
+      if (this.#stop !== undefined) await this.#stop(timeoutMs)
     } finally {
       this.engine.close()
     }
@@ -188,7 +193,19 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       return
     }
     let left = limit
-    const tier = options?.tier
+    for await (const entry of this.entriesOf(common, options?.tier, signal)) {
+      if (glob !== undefined && !glob.matches(entry.key)) continue
+      yield entry
+      if (--left === 0) return
+    }
+  }
+
+  /** All entries whose key begins so, of all tiers or of one. */
+  protected async *entriesOf(
+    prefix: string,
+    tier: ScanOptions['tier'],
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<EntryInfo, void, undefined> {
     const check = () => {
       signal?.throwIfAborted()
       this.ensureOpen()
@@ -196,13 +213,10 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     const { scans } = this.lifetime
     if (tier !== 'ram' && this.space.reachesBelow && scans !== undefined) {
       const page = (from: Uint8Array | undefined) =>
-        unlessAborted(scans.page(this.name, common, from), signal)
-      const sized = (entry: EntryInfo) => this.#sized(entry)
-      for await (const entry of scanTiers({ space: this.space, prefix: common, check, page, sized })) {
-        if (glob !== undefined && !glob.matches(entry.key)) continue
-        if (tier !== undefined && entry.tier !== tier) continue
-        yield entry
-        if (--left === 0) return
+        unlessAborted(scans.page(this.name, prefix, from), signal)
+      const sized = (entry: EntryInfo) => this.sized(entry)
+      for await (const entry of scanTiers({ space: this.space, prefix, check, page, sized })) {
+        if (tier === undefined || entry.tier === tier) yield entry
       }
       return
     }
@@ -210,12 +224,8 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     let cursor: Parameters<S['scan']>[0]
     do {
       check()
-      const page = this.space.scan(cursor, common)
-      for (const entry of page.entries) {
-        if (glob !== undefined && !glob.matches(entry.key)) continue
-        yield await this.#sized(entry)
-        if (--left === 0) return
-      }
+      const page = this.space.scan(cursor, prefix)
+      for (const entry of page.entries) yield await this.sized(entry)
       cursor = page.cursor
       // A long scan must leave room for timers and sockets, even if nobody waits between entries.
       if (cursor !== undefined) await nextTurn()
@@ -223,7 +233,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   }
 
   /** A page of a scan has no values: what is as long as a manifest is looked at. */
-  async #sized(entry: EntryInfo): Promise<EntryInfo> {
+  protected async sized(entry: EntryInfo): Promise<EntryInfo> {
     if (entry.size - Buffer.byteLength(entry.key) !== manifestBytes) return entry
     const found = await this.space.look(entry.key)
     if (found?.version !== entry.version || !(found.value instanceof Manifest)) return entry
@@ -284,10 +294,10 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
   }
 
   async close(options?: CloseOptions): Promise<void> {
-    if (options !== undefined) validateClose(options)
+    const timeoutMs = options === undefined ? undefined : validateClose(options)
     this.#isClosed = true
     this.space = closedSpace as S
-    if (this.#isRoot) await this.lifetime.close()
+    if (this.#isRoot) await this.lifetime.close(timeoutMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

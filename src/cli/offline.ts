@@ -71,6 +71,8 @@ export async function withStore<T>(
     const cache = await open({
       dir,
       memory: memory as NonNullable<OpenOptions['memory']>,
+      // A verb that works on the files must be the only one who does.
+      listen: false,
       tiers: { ssd: { path }, ...(hdd === undefined ? {} : { hdd: { path: hdd } }) },
     })
     try {

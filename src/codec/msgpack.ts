@@ -66,14 +66,14 @@ export class SharedMessages {
     this.#table = table
   }
 
-  /** All structures the message needs are stored when this returns. What the store throws comes through. */
+  /** All structures the message refers to are stored when this returns. What the store throws comes through. */
   pack(value: object): Packed {
     this.#table.open()
     this.#message++
     for (let attempt = 0; ; attempt++) {
       const packed = this.#packOnce(value)
       if (this.#wanted.size === 0 || attempt === appendAttemptsMax) return packed
-      this.#table.append(this.#wanted)
+      if (!this.#table.append(this.#wanted)) return packed
     }
   }
 

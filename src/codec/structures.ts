@@ -14,12 +14,15 @@
 import { RamcacheError } from '../base/errors.ts'
 import { recordFieldsMax } from './bytes.ts'
 
-/** Where the table of one namespace is kept. Both calls are synchronous. */
+/** Where the table of one namespace is kept. Both calls return at once. */
 export interface StructureStore {
   /** The stored table, or `undefined` when there is none yet. It may be a view of memory that is reused. */
   load(): Uint8Array | undefined
-  /** Compare-and-set: false when the stored table is not `previous` any more, because another writer was first. */
-  save(next: Uint8Array, previous: Uint8Array | undefined): boolean
+  /**
+   * Compare-and-set: false when the stored table is not `previous` any more, because another writer was first;
+   * `undefined` when it has only been asked for, and will be found by `load` once it is stored.
+   */
+  save(next: Uint8Array, previous: Uint8Array | undefined): boolean | undefined
 }
 
 /** Structures in one table. Ordinary data has tens; past this, what comes is names that are really data. */
@@ -57,9 +60,10 @@ export class StructureTable {
 
   /**
    * Stores new structures, given as their lines, as far as there is room. When another writer was first, takes over
-   * what that one stored instead: look again, and come again for what is still missing.
+   * what that one stored instead: look again, and come again for what is still missing. False when nothing has changed
+   * for now.
    */
-  append(lines: Iterable<string>): void {
+  append(lines: Iterable<string>): boolean {
     const previous = this.#stored
     const added: string[] = []
     let bytes = (previous ?? header).length
@@ -71,10 +75,12 @@ export class StructureTable {
       }
       added.push(line)
     }
-    if (added.length === 0) return
+    if (added.length === 0) return true
     const next = Buffer.concat([previous ?? header, Buffer.from(added.join(''))])
-    if ((this.#store as StructureStore).save(next, previous)) this.#take(next, added.join(''))
-    else this.refresh()
+    const isSaved = (this.#store as StructureStore).save(next, previous)
+    if (isSaved === true) this.#take(next, added.join(''))
+    if (isSaved === false) this.refresh()
+    return isSaved !== undefined
   }
 
   /** Takes over what other writers have stored since. */

@@ -118,11 +118,10 @@ export function validateScan(options: unknown, where: string): ScanOptions {
   return options as ScanOptions
 }
 
-export function validateClose(options: unknown): void {
+export function validateClose(options: unknown): number | undefined {
   checkFields(options, 'close()', ['timeout'])
-  if (options.timeout !== undefined) {
-    parseDuration(options.timeout, 'timeout of close()', { minMs: 0, maxMs: 3_600_000 })
-  }
+  if (options.timeout === undefined) return undefined
+  return parseDuration(options.timeout, 'timeout of close()', { minMs: 0, maxMs: 3_600_000 })
 }
 
 function commonWrite(options: Record<string, unknown>, where: string): ValidatedWrite {

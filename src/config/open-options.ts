@@ -57,10 +57,12 @@ export interface ValidatedOpen {
   readonly ssd?: ValidatedTier
   readonly hdd?: ValidatedTier
   readonly namespaces: Record<string, ValidatedNamespace>
-  readonly nearEntries: number
-  readonly isFrozen: boolean
   /** Path of the socket; `undefined` is the usual one, `false` none. */
   readonly listen: string | false | undefined
+  readonly nearEntries: number
+  readonly isFrozen: boolean
+  /** How long a joined process waits for an owner. */
+  readonly ownerTimeoutMs: number
   readonly internal?: InternalOptions
 }
 
@@ -77,7 +79,16 @@ export const memoryBytesMin = 512 * 1024
 export const memoryBytesMax = 256 * 1024 ** 3
 const dirBytesMax = 4095
 
-const openFields = ['dir', 'memory', 'tiers', 'namespaces', 'nearEntries', 'frozen', 'listen'] as const
+const openFields = [
+  'dir',
+  'memory',
+  'tiers',
+  'namespaces',
+  'nearEntries',
+  'frozen',
+  'listen',
+  'ownerTimeout',
+] as const
 const openLater = ['peers', 'tcp', 'metrics', 'acl'] as const
 const namespaceLater = [
   'quota',
@@ -102,9 +113,10 @@ export function validateOpen(options: unknown, reader: MachineReader = machine):
     memoryBytes: validateMemory(memory, reader),
     ...disks,
     namespaces: validateNamespaces(namespaces, disks.ssd !== undefined),
+    listen: validateListen(listen),
     nearEntries: validateNearEntries(nearEntries),
     isFrozen: checkFrozen(frozen, 'open()') ?? false,
-    listen: validateListen(listen),
+    ownerTimeoutMs: validateOwnerTimeout(options.ownerTimeout, 'open()'),
   }
   return internal === undefined ? validated : { ...validated, internal: internal as InternalOptions }
 }
@@ -139,12 +151,22 @@ export function validateAttach(options: unknown): ValidatedAttach {
 const nearEntriesDefault = 8192
 const nearEntriesMax = 1_000_000
 
-function validateNearEntries(entries: unknown): number {
+export function validateNearEntries(entries: unknown): number {
   if (entries === undefined) return nearEntriesDefault
   if (Number.isInteger(entries) && (entries as number) >= 0 && (entries as number) <= nearEntriesMax) {
     return entries as number
   }
   throw configError(`nearEntries must be a whole number from 0 to ${nearEntriesMax}, not ${show(entries)}`)
+}
+
+/** Long enough for another process to take over a store of some gigabytes. */
+const ownerTimeoutMsUsual = 10_000
+const ownerTimeoutMsMost = 3_600_000
+
+/** @internal */
+export function validateOwnerTimeout(timeout: unknown, where: string): number {
+  if (timeout === undefined) return ownerTimeoutMsUsual
+  return parseDuration(timeout, `ownerTimeout of ${where}`, { minMs: 0, maxMs: ownerTimeoutMsMost })
 }
 
 export function checkFrozen(frozen: unknown, where: string): boolean | undefined {

@@ -29,6 +29,8 @@ export interface OpenOptions {
   frozen?: boolean
   /** Path of the socket, by default `ramcache.sock` in `dir`. `false`: no other process can connect. */
   listen?: string | false
+  /** In a process that has joined another one: see `ConnectOptions`. */
+  ownerTimeout?: Duration
 }
 
 export interface SsdOptions {
@@ -72,6 +74,18 @@ export interface NamespaceOptions {
   frozen?: boolean
   /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
   ack?: 'local'
+}
+
+export interface ConnectOptions {
+  /**
+   * How long a call that needs the owner waits for one when none is to be reached, before it rejects with
+   * ERR_RAMCACHE_UNAVAILABLE: ms or `'5s'`, at most an hour. Default 10 s.
+   */
+  ownerTimeout?: Duration
+  /** As of `open()`. */
+  nearEntries?: number
+  /** As of `open()`. */
+  frozen?: boolean
 }
 
 export interface AttachOptions {

@@ -62,8 +62,11 @@ export interface NativeSpace {
   incr(key: string | Uint8Array, by: number): number | undefined
   clear(): void
   ask(key: string | Uint8Array, asker: number, purpose: number): number
-  /** Takes back the miss that a read counted: it was found in the SSD tier (1) or the HDD tier (2), or is going to be read again. */
-  settle(tier: 0 | 1 | 2): void
+  /**
+   * Takes back the miss that a read counted: it was found in the SSD tier (1) or the HDD tier (2), or is going to be read
+   * again (0). In an attached process only 0, and 3 for the hit of a read that slides: the owner counts what it is asked.
+   */
+  settle(tier: 0 | 1 | 2 | 3): void
   close(): void
   hits(): number
   misses(): number
@@ -271,6 +274,8 @@ export interface NativeModule {
   startServer(handle: NativeHandle, options: NativeServerOptions): boolean
   stopServer(handle: NativeHandle, graceMs: number, done: () => void): void
   serverPath(handle: NativeHandle): string | null
+  /** Unless the store has a server. */
+  letNobodyJoin(handle: NativeHandle): void
   listenRequests(handle: NativeHandle, bell: (() => void) | null): void
   takeRequests(handle: NativeHandle, bytesMax: number): Buffer
   answerRequest(handle: NativeHandle, request: number, reply: Uint8Array): void

@@ -1,18 +1,24 @@
 /** Callbacks that find nothing and write nothing. */
 import { RamcacheError } from '../base/errors.ts'
 import type { NativeSpace } from './binding.ts'
+import { Control, control } from './scratch.ts'
 
 const unwritable = (): never => {
   throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
 }
 
+/** As a read does that finds nothing, in whatever tier. */
+function miss(): undefined {
+  control[Control.cold] = 0
+}
+
 /** Stands in for a namespace nobody has written to. */
 export const nothing: NativeSpace = {
-  get: () => undefined,
-  has: () => false,
+  get: miss,
+  has: () => miss() ?? false,
   ask: () => 0,
-  entry: () => undefined,
-  peek: () => undefined,
+  entry: miss,
+  peek: miss,
   group: () => 0,
   scan: () => [-1, 0],
   set: unwritable,

@@ -5,6 +5,7 @@ import { RamcacheError } from '../base/errors.ts'
 import type { StructureStore } from '../codec/structures.ts'
 import { ValueCodec } from '../codec/value.ts'
 import { ArenaView } from './arena-view.ts'
+import { AttachedSpace } from './attached-space.ts'
 import { binding, type NativeHandle, translate } from './binding.ts'
 import { ColdReads } from './cold.ts'
 import {
@@ -18,7 +19,7 @@ import {
 } from './engine.ts'
 import { NearCache } from './near-cache.ts'
 import { scratchBuffer } from './scratch.ts'
-import { type Codec, type MakeNear, NativeReadSpace } from './space.ts'
+import type { Codec, MakeNear, NativeReadSpace } from './space.ts'
 import { NativeWriteSpace } from './write-space.ts'
 
 /** For tests and the replay tool. */
@@ -180,8 +181,7 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
       save: (next, previous) => {
         const space = this.space(structuresNamespace)
         const entry = space.getEntry(name)
-        const stands = entry?.value as Uint8Array | undefined
-        if (Buffer.compare(stands ?? noBytes, previous ?? noBytes) !== 0) return false
+        if (!isSame(entry?.value as Uint8Array | undefined, previous)) return false
         return space.setPinned(name, next, entry?.version)
       },
     }
@@ -216,24 +216,48 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   }
 }
 
-class AttachedEngine extends EngineBase<NativeReadSpace> implements ReadEngine {
+/** Asks the owner to store a table of structures, in place of the one that has `version`. Nobody waits for it. */
+export type Propose = (namespace: string, table: Uint8Array, version: string | undefined) => void
+
+export class AttachedEngine extends EngineBase<AttachedSpace> implements ReadEngine {
   /** What it is read from does not say. */
   readonly mode = 'embedded'
+  readonly #propose: Propose | undefined
 
-  protected override makeSpace(name: string): NativeReadSpace {
+  /** Without `propose`, values can only be read. */
+  constructor(handle: NativeHandle, nearEntries: number, propose?: Propose) {
+    super(handle, nearEntries)
+    this.#propose = propose
+  }
+
+  protected override makeSpace(name: string): AttachedSpace {
     const open = () => binding().openSpace(this.handle, name, scratchBuffer)
-    const structures: StructureStore = {
-      load: () => this.space(structuresNamespace).getEntry(name)?.value as Uint8Array | undefined,
-      save: () => {
-        throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
+    if (isOwn(name)) return new AttachedSpace(open, rawBytes)
+    return new AttachedSpace(open, new ValueCodec(this.#structures(name)), undefined, this.makeNear)
+  }
+
+  #structures(name: string): StructureStore {
+    const stored = () => this.space(structuresNamespace).getEntry(name)
+    return {
+      load: () => stored()?.value as Uint8Array | undefined,
+      save: (next, previous) => {
+        if (this.#propose === undefined) {
+          throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', 'this process only reads the store')
+        }
+        const entry = stored()
+        if (!isSame(entry?.value as Uint8Array | undefined, previous)) return false
+        this.#propose(name, next, entry?.version)
+        return undefined
       },
     }
-    if (isOwn(name)) return new NativeReadSpace(open, rawBytes)
-    return new NativeReadSpace(open, new ValueCodec(structures), undefined, this.makeNear)
   }
 }
 
 const noBytes = new Uint8Array(0)
+
+function isSame(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return Buffer.compare(one ?? noBytes, other ?? noBytes) === 0
+}
 
 /** For the store's own entries, which are bytes only. */
 const rawBytes: Codec = {
@@ -270,36 +294,62 @@ export function attachEngine(options: {
   readonly dir: string
   readonly nearEntries: number
 }): AttachedEngine {
-  const path = join(options.dir, 'owner')
-  let text: string
+  return attachArena(ownerOf(options.dir), options.nearEntries)
+}
+
+/** Attaches to an arena by its files. Throws ERR_RAMCACHE_UNAVAILABLE, ERR_RAMCACHE_CORRUPT. */
+export function attachArena(files: ArenaFiles, nearEntries: number, propose?: Propose): AttachedEngine {
   try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    const message = `no process owns ${options.dir}: ${(error as Error).message}`
-    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error)
-  }
-  if (!binding().isOwned(options.dir)) {
-    const message = `no process owns ${options.dir}: the last owner ended without closing it`
-    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
-  }
-  const { data, touch } = parseOwner(path, text)
-  try {
-    return new AttachedEngine(binding().attachStore(data, touch), options.nearEntries)
+    return new AttachedEngine(binding().attachStore(files.data, files.touch), nearEntries, propose)
   } catch (error) {
     translate(error)
   }
 }
 
-function parseOwner(path: string, text: string): { data: string; touch: string } {
+export interface ArenaFiles {
+  readonly data: string
+  readonly touch: string
+}
+
+/** What the owner of a directory says of itself. */
+export interface OwnerFile extends ArenaFiles {
+  readonly pid: number
+  /** Where it listens; empty when it lets nobody join, undefined while it has not said so. */
+  readonly socket: string | undefined
+}
+
+/** Throws ERR_RAMCACHE_UNAVAILABLE when no live process owns the directory. */
+export function ownerOf(dir: string): OwnerFile {
+  const path = join(dir, 'owner')
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const message = `no process owns ${dir}: ${(error as Error).message}`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error)
+  }
+  if (!isOwned(dir)) {
+    const message = `no process owns ${dir}: the last owner ended without closing it`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
+  }
+  return parseOwner(path, text)
+}
+
+/** Whether a live process, this one or another, holds the lock of a directory. */
+export function isOwned(dir: string): boolean {
+  return binding().isOwned(dir)
+}
+
+function parseOwner(path: string, text: string): OwnerFile {
   let owner: unknown
   try {
     owner = JSON.parse(text)
   } catch (error) {
     throw new RamcacheError('ERR_RAMCACHE_CORRUPT', `${path} is not JSON`, error)
   }
-  const { data, touch } = (owner ?? {}) as Record<string, unknown>
+  const { pid, data, touch, socket } = (owner ?? {}) as Record<string, unknown>
   if (typeof data !== 'string' || typeof touch !== 'string') {
     throw new RamcacheError('ERR_RAMCACHE_CORRUPT', `${path} does not say where the arena is`)
   }
-  return { data, touch }
+  return { pid: Number(pid), data, touch, socket: typeof socket === 'string' ? socket : undefined }
 }

@@ -25,6 +25,9 @@ export const Control = {
   slotExpires: 20,
 } as const
 
+/** What there is to do after a read; `native/node/src/space.rs`. */
+export const Cold = { no: 0, maybe: 1, noFilter: 2, slides: 3 } as const
+
 /** Bits of the flags word. */
 export const Flag = {
   ttl: 1,

@@ -15,6 +15,7 @@ import { decodeTags } from './write-options.ts'
 /** What a space needs of a codec. */
 export interface Codec {
   encode(value: unknown): Encoded
+  encodeSelfContained?(value: unknown): Encoded
   decode(type: number, source: Uint8Array, start: number, end: number): unknown
 }
 
@@ -200,7 +201,7 @@ export class NativeReadSpace implements ReadSpace {
     if (answer.kind !== Answer.found) return undefined
     const { value, valueType, tier, version, createdAt, expiresAt, size, tags } = answer
     const info = entryInfo([textOf(key), version, createdAt, expiresAt, size, tags])
-    return { value: this.#valueOf(valueType, Buffer.from(value)), ...info, tier }
+    return { value: this.entryValue(valueType, Buffer.from(value)), ...info, tier }
   }
 
   protected ask<T>(key: Key, purpose: number, take: (answer: NativeAnswer) => T): Promise<T> | undefined {
@@ -286,12 +287,13 @@ export class NativeReadSpace implements ReadSpace {
     if (found === undefined) return undefined
     const [bytes, type, version, createdAt, expiresAt, size, tags] = found
     return {
-      value: this.#valueOf(type, bytes),
+      value: this.entryValue(type, bytes),
       ...entryInfo([textOf(key), version, createdAt, expiresAt, size, tags]),
     }
   }
 
-  #valueOf(type: number, bytes: Buffer): unknown {
+  /** The value of an entry as `getEntry` has it: of a blob its manifest. */
+  protected entryValue(type: number, bytes: Buffer): unknown {
     if (type === TYPE_BYTES) return bytes
     if (type === TYPE_BLOB) return decodeManifest(bytes)
     return this.codec.decode(type, bytes, 0, bytes.length)

@@ -52,7 +52,8 @@ export function putVersion(version: string): void {
   control[Control.originLow] = word(25)
 }
 
-function putTags(tags: readonly string[]): void {
+/** Each tag as bytes. Throws ERR_RAMCACHE_CONFIG. */
+export function tagBytes(tags: readonly string[]): Buffer[] {
   const encoded = tags.map((tag) => Buffer.from(tag))
   for (const [index, bytes] of encoded.entries()) {
     if (bytes.length === 0 || bytes.length > TAG_BYTES_MAX) {
@@ -65,6 +66,12 @@ function putTags(tags: readonly string[]): void {
     const message = `${tags.length} tags take ${total} bytes with one more for each, the limit is ${TAGS_BYTES_MAX}`
     throw new RamcacheError('ERR_RAMCACHE_CONFIG', message)
   }
+  return encoded
+}
+
+function putTags(tags: readonly string[]): void {
+  const encoded = tagBytes(tags)
+  const total = encoded.reduce((sum, bytes) => sum + 1 + bytes.length, 0)
   let at = scratch.length - total
   for (const bytes of encoded) {
     scratch[at] = bytes.length

@@ -50,6 +50,15 @@ export function startServer(handle: NativeHandle, options: ServerOptions): void 
   }
 }
 
+/** Tells other processes so, that they do not wait for a server. */
+export function letNobodyJoin(handle: NativeHandle): void {
+  try {
+    binding().letNobodyJoin(handle)
+  } catch (error) {
+    translate(error)
+  }
+}
+
 /** Ends the server of a store, if it has one: no more commands; those that have begun are answered. */
 export function stopServer(handle: NativeHandle): Promise<void> {
   if (binding().serverPath(handle) === null) return Promise.resolve()

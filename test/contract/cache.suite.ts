@@ -21,7 +21,7 @@ export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placemen
 /** The store of the test that is running. */
 export interface Subject {
   readonly cache: Cache
-  advance(ms: number): void
+  advance(ms: number): void | Promise<void>
   /** Another store, with options of its own; ended with the test like the first. */
   open(options: Partial<OpenOptions>): Promise<Placement>
   reopen(): Promise<Cache>

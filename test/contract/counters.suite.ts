@@ -30,11 +30,11 @@ export function counterContract(subject: Subject): void {
   it('gives a new counter its time, and leaves that of an old one', async () => {
     const { cache } = subject
     await cache.incr('n', 1, { init: 0, ttl: 1000 })
-    subject.advance(600)
+    await subject.advance(600)
     await cache.incr('n', 1, { init: 0, ttl: 1000 })
-    subject.advance(399)
+    await subject.advance(399)
     expect(await cache.incr('n', 1, { init: 0 })).toBe(3)
-    subject.advance(1)
+    await subject.advance(1)
     expect(await cache.get('n')).toBe(undefined)
     await cache.set('m', 1)
     await cache.incr('m', 1, { ttl: 1000 })

@@ -5,9 +5,9 @@ export function expiryContract(subject: Subject): void {
   it('ends an entry when its time is over, everywhere at once', async () => {
     const { cache } = subject
     await cache.set('k', 1, { ttl: 1000 })
-    subject.advance(999)
+    await subject.advance(999)
     expect(await cache.get('k')).toBe(1)
-    subject.advance(1)
+    await subject.advance(1)
     expect(await cache.get('k')).toBe(undefined)
     expect(cache.getSync('k')).toBe(undefined)
     expect(await cache.getEntry('k')).toBe(undefined)
@@ -34,16 +34,16 @@ export function expiryContract(subject: Subject): void {
     await cache.set('k', 1, { ttl })
     const entry = await cache.getEntry('k')
     expect((entry?.expiresAt as number) - (entry?.createdAt as number)).toBe(ms)
-    subject.advance(ms - 1)
+    await subject.advance(ms - 1)
     expect(await cache.has('k')).toBe(true)
-    subject.advance(1)
+    await subject.advance(1)
     expect(await cache.has('k')).toBe(false)
   })
 
   it('keeps what was given no time', async () => {
     const { cache } = subject
     await cache.set('k', 1)
-    subject.advance(100 * 365 * 86_400_000)
+    await subject.advance(100 * 365 * 86_400_000)
     expect(await cache.get('k')).toBe(1)
   })
 
@@ -51,11 +51,11 @@ export function expiryContract(subject: Subject): void {
     const { cache } = subject
     await cache.set('k', 1, { ttl: 1000 })
     await cache.set('k', 2)
-    subject.advance(5000)
+    await subject.advance(5000)
     expect(await cache.get('k')).toBe(2)
     await cache.set('k', 3, { ttl: 1000 })
     await cache.set('k', 4, { ttl: 9000 })
-    subject.advance(5000)
+    await subject.advance(5000)
     expect(await cache.get('k')).toBe(4)
   })
 
@@ -63,19 +63,19 @@ export function expiryContract(subject: Subject): void {
     const { cache } = subject
     await cache.set('k', 'old')
     await cache.set('k', 'new', { ttl: 10 })
-    subject.advance(10)
+    await subject.advance(10)
     expect(await cache.get('k')).toBe(undefined)
   })
 
   it('touches', async () => {
     const { cache } = subject
     await cache.set('k', { a: 1 }, { ttl: 1000, tags: ['t'] })
-    subject.advance(900)
+    await subject.advance(900)
     expect(await cache.touch('k', '1s')).toBe(true)
-    subject.advance(900)
+    await subject.advance(900)
     expect(await cache.getEntry('k')).toMatchObject({ value: { a: 1 }, tags: ['t'] })
     expect(await cache.touch('k')).toBe(true)
-    subject.advance(10_000)
+    await subject.advance(10_000)
     expect(await cache.getEntry('k')).toMatchObject({ value: { a: 1 }, expiresAt: undefined })
     expect(await cache.touch('none', 1000)).toBe(false)
   })
@@ -84,17 +84,17 @@ export function expiryContract(subject: Subject): void {
     const { cache } = subject
     await cache.set('k', 1, { idle: 1000 })
     for (let round = 0; round < 10; round++) {
-      subject.advance(700)
+      await subject.advance(700)
       expect(await cache.get('k')).toBe(1)
     }
-    subject.advance(1000)
+    await subject.advance(1000)
     expect(await cache.get('k')).toBe(undefined)
   })
 
   it('counts the expired', async () => {
     const { cache } = subject
     await cache.set('k', 1, { ttl: 10 })
-    subject.advance(10)
+    await subject.advance(10)
     await cache.get('k')
     const stats = await cache.stats()
     expect(stats.misses).toBe(1)
@@ -121,16 +121,16 @@ export function expiryContract(subject: Subject): void {
       for await (const { key } of space.scan()) keys.push(key)
       return keys.sort()
     }
-    advance(499)
+    await advance(499)
     expect(await left(other)).toHaveLength(7)
-    advance(1)
+    await advance(1)
     expect(await left(other)).toEqual(['overridden', 'own'])
     expect(await left(cache)).toHaveLength(6)
-    advance(400)
+    await advance(400)
     await cache.touch('set')
-    advance(100)
+    await advance(100)
     expect(await left(cache)).toEqual(['own', 'set'])
-    advance(2000)
+    await advance(2000)
     expect(await left(cache)).toEqual([])
     expect(await left(other)).toEqual([])
   })

@@ -39,7 +39,7 @@ export function manyContract(subject: Subject): void {
     const { cache } = subject
     await cache.setMany([['a', 1], ['b', { c: 2 }]], { ttl: '1s', tags: ['t'] }) // biome-ignore format: one line
     expect(await cache.getEntry('a')).toMatchObject({ tags: ['t'], expiresAt: expect.any(Number) })
-    subject.advance(1000)
+    await subject.advance(1000)
     expect((await cache.getMany(['a', 'b'])).size).toBe(0)
   })
 

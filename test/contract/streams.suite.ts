@@ -148,9 +148,9 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
     expect(await cache.cas('k', Buffer.from('abc'), 1)).toBe(false)
     expect(await cache.add('k', 1)).toBe(false)
     expect(await cache.touch('k', '2h')).toBe(true)
-    subject.advance(3_700_000)
+    await subject.advance(3_700_000)
     expect((await read(cache, 'k')).toString()).toBe('abc')
-    subject.advance(3_600_000)
+    await subject.advance(3_600_000)
     expect(await cache.has('k')).toBe(false)
     await failure('ERR_RAMCACHE_UNAVAILABLE', () => cache.createReadStream('k'))
     await write(cache, 'k', Buffer.from('abc'))
@@ -166,12 +166,12 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
     const { cache } = subject
     await write(cache, 'k', Buffer.from('abc'), { idle: 1000 })
     for (let round = 0; round < 5; round++) {
-      subject.advance(700)
+      await subject.advance(700)
       expect((await read(cache, 'k')).toString()).toBe('abc')
     }
-    subject.advance(500)
+    await subject.advance(500)
     for await (const entry of cache.scan()) expect(entry.size).toBe(3)
-    subject.advance(500)
+    await subject.advance(500)
     expect(await cache.has('k')).toBe(false)
   })
 
@@ -198,9 +198,9 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   it('takes the time to live of its namespace', async () => {
     const { cache, advance } = await subject.open({ namespaces: { default: { ttl: '1s' } } })
     await write(cache, 'k', Buffer.from('abc'))
-    advance(999)
+    await advance(999)
     expect((await read(cache, 'k')).toString()).toBe('abc')
-    advance(1)
+    await advance(1)
     expect(await cache.has('k')).toBe(false)
   })
 

@@ -11,7 +11,7 @@ export interface Placement {
   readonly cache: Cache
   readonly dir: string
   /** Moves the time of the store on. */
-  advance(ms: number): void
+  advance(ms: number): void | Promise<void>
   /** Closes the cache and opens the same store again. */
   reopen(): Promise<Placement>
   /** Pushes everything that is not pinned out of RAM, where there is a tier below it. */

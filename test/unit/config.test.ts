@@ -140,6 +140,7 @@ describe('open options', () => {
       namespaces: {},
       nearEntries: 8192,
       isFrozen: false,
+      ownerTimeoutMs: 10_000,
     })
   })
 
@@ -154,6 +155,7 @@ describe('open options', () => {
       namespaces: { default: { ttlMs: 1000, isFrozen: true }, a: {} },
       nearEntries: 5,
       isFrozen: false,
+      ownerTimeoutMs: 10_000,
       listen: false,
       internal,
     })

@@ -9,7 +9,7 @@ use crate::ops::read::Reader;
 use crate::ops::BUDGET_BYTES_MIN;
 use crate::segment::Runs;
 use crate::store::{ArenaIds, Store, StoreOptions};
-use crate::sync::{lock, AtomicU64, Mutex, Ordering};
+use crate::sync::{lock, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::takeover::{adopt, Adoption};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub struct OwnedStore {
     users: AtomicU64,
     /// Given up last, when the store is closed.
     ownership: Mutex<Option<Ownership>>,
+    /// The arena stays when the store is closed.
+    is_bequeathed: AtomicBool,
     /// Run first, when the store is closed: what serves it to others ends before it does.
     closing: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
@@ -199,6 +201,7 @@ fn own(
         start,
         users: AtomicU64::new(0),
         ownership: Mutex::new(Some(ownership)),
+        is_bequeathed: AtomicBool::new(false),
         closing: Mutex::default(),
     })
 }
@@ -250,6 +253,12 @@ impl OwnedStore {
         &self.store
     }
 
+    /// Leaves the arena to the next owner when the store is closed, as a killed one would: somebody waits to be it.
+    /// Memory without a file dies with this process all the same.
+    pub fn bequeath(&self) {
+        self.is_bequeathed.store(!self.is_anonymous(), Ordering::Release);
+    }
+
     /// Counts one who opens the store.
     pub fn enter(&self) {
         self.users.fetch_add(1, Ordering::AcqRel);
@@ -282,12 +291,13 @@ impl OwnedStore {
         // So it does when its tiers did not even start.
         let is_unread = matches!(self.start, Start::Adopted(_)) && self.store.are_drains_held();
         let is_all_below = self.store.stop_below().is_ok() && !is_unread;
-        if !is_all_below {
+        let is_final = is_all_below && !self.is_bequeathed.load(Ordering::Acquire);
+        if !is_final {
             if let Some(ownership) = lock(&self.ownership).as_mut() {
                 ownership.keep_files();
             }
         }
-        self.store.end(is_all_below);
+        self.store.end(is_final);
         if let Some(thread) = lock(&self.background).take() {
             thread.thread().unpark();
             // A panic of the background has already been printed; there is nothing to add to it here.

@@ -2,15 +2,16 @@
 //! in the scratch buffer and their count is returned inside the control words' type, or a Buffer when they do not fit.
 
 use crate::raw::{self, Value};
-use crate::space::{closed, control, space_of, Space, Target};
+use crate::space::{closed, cold, control, space_of, Space, Target};
 use napi::sys;
 use ramcache_core::below::Tier;
 use ramcache_core::clock;
-use ramcache_core::layout::counters;
+use ramcache_core::layout::{counters, superblock};
 use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing, Peeked, Seen};
 use ramcache_core::ops::{read_group, ScanCursor};
 use ramcache_core::record::{value_type, Header};
 use ramcache_core::stats::SAMPLE_EVERY;
+use ramcache_core::sync::Ordering;
 use std::time::Instant;
 
 /// Value types are below this; the count of scratch bytes is returned above it, so that one number says both.
@@ -113,6 +114,8 @@ fn lookup<D: Destination>(space: &mut Space, destination: &mut D, seen: &mut See
         Lookup::Hit => {
             if seen.header.idle_ms != 0 {
                 slide(space, &seen.header);
+            } else if let Target::Attached(_) = &space.target {
+                space.scratch.set_control(control::COLD, 0.0);
             }
             Ok(true)
         }
@@ -133,21 +136,46 @@ type StoreErr = ramcache_core::error::StoreError;
 /// Says in the control words whether a key that RAM does not have may lie in a lower tier.
 #[inline]
 fn note_cold(space: &Space, hash: u64) {
-    if let Target::Owner(owned) = &space.target {
-        let is_cold = owned.store().below().is_some() && owned.store().arena().may_be_below(hash);
-        space.scratch.set_control(control::COLD, if is_cold { 1.0 } else { 0.0 });
-    }
+    let state = match &space.target {
+        Target::Owner(owned) => {
+            let is_cold = owned.store().below().is_some() && owned.store().arena().may_be_below(hash);
+            if is_cold {
+                cold::MAYBE
+            } else {
+                cold::NO
+            }
+        }
+        Target::Attached(attached) => {
+            let arena = attached.arena();
+            // Without tiers there is no filter; with them there may be none yet. Only the owner can tell.
+            let has_filter = arena.superblock(superblock::FILTER).load(Ordering::Relaxed) != 0;
+            match (arena.may_be_below(hash), has_filter) {
+                (false, _) => cold::NO,
+                (true, true) => cold::MAYBE,
+                (true, false) => cold::NO_FILTER,
+            }
+        }
+        Target::Closed => cold::NO,
+    };
+    space.scratch.set_control(control::COLD, state);
 }
 
-/// One write for each quarter of the idle time, whatever the rate of reads. Only the owner can.
+/// One write for each quarter of the idle time, whatever the rate of reads. Only the owner can: whoever is attached is
+/// told to ask it.
 #[cold]
 fn slide(space: &mut Space, header: &Header) {
-    let Target::Owner(owned) = &space.target else { return };
-    let store = owned.store();
-    let left = header.expires_at.saturating_sub(store.arena().expiry_now_ms());
-    if left * 4 <= header.idle_ms as u64 * 3 {
-        // A store without room for this keeps the expiry it has; the read has its value all the same.
-        let _ = store.touch(space.namespace, space.key.bytes(), 0, true, &mut space.buffer);
+    let Some(arena) = space.arena() else { return };
+    let left = header.expires_at.saturating_sub(arena.expiry_now_ms());
+    let is_due = left * 4 <= header.idle_ms as u64 * 3;
+    match &space.target {
+        Target::Owner(owned) if is_due => {
+            // A store without room for this keeps the expiry it has; the read has its value all the same.
+            let _ = owned.store().touch(space.namespace, space.key.bytes(), 0, true, &mut space.buffer);
+        }
+        Target::Attached(_) => {
+            space.scratch.set_control(control::COLD, if is_due { cold::SLIDES } else { cold::NO });
+        }
+        _ => {}
     }
 }
 
@@ -213,11 +241,8 @@ fn entry_of(env: sys::napi_env, space: &Space, header: &Header, copied: &Copied)
 
 /// Version, times, size and tags of an entry.
 fn describe(env: sys::napi_env, space: &Space, header: &Header, tags: &[u8]) -> [Value; 5] {
-    let origin = space.arena().map_or(0, |arena| {
-        arena
-            .superblock(ramcache_core::layout::superblock::ORIGIN)
-            .load(ramcache_core::sync::Ordering::Relaxed)
-    });
+    let origin =
+        space.arena().map_or(0, |arena| arena.superblock(superblock::ORIGIN).load(Ordering::Relaxed));
     [
         version(env, header.clock, origin),
         raw::double(env, clock::ms_of(header.clock) as f64),
@@ -245,8 +270,8 @@ pub unsafe extern "C" fn group(env: sys::napi_env, info: sys::napi_callback_info
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
         let reader = space.reader()?;
-        let word = reader.arena.superblock(ramcache_core::layout::superblock::GROUP);
-        let (count, _) = read_group(reader.arena, || word.load(ramcache_core::sync::Ordering::Relaxed));
+        let word = reader.arena.superblock(superblock::GROUP);
+        let (count, _) = read_group(reader.arena, || word.load(Ordering::Relaxed));
         Ok(raw::double(env, count as f64))
     })
 }
@@ -298,24 +323,30 @@ pub unsafe extern "C" fn scan(env: sys::napi_env, info: sys::napi_callback_info)
 const SCAN_PAGE_ENTRIES: usize = 256;
 
 /// `settle(tier)`: takes back the miss of a read that RAM could not answer; when a lower tier could, 1 the SSD tier or 2
-/// the HDD tier, it was a hit.
+/// the HDD tier, it was a hit. Whoever is attached only takes back, because the owner counts what it is asked: with 3 the
+/// hit of a read that slides.
 pub unsafe extern "C" fn settle(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([tier], data) = raw::arguments::<1>(env, info);
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
-        let (Some(counters), Ok(store)) = (space.counters, space.store()) else {
+        let Some(counters) = space.counters else { return Ok(raw::undefined(env)) };
+        let tier = raw::as_double(env, tier);
+        if let Target::Attached(attached) = &space.target {
+            let word = if tier == Some(3.0) { counters::HITS } else { counters::MISSES };
+            counters.take_back(attached.arena(), word);
             return Ok(raw::undefined(env));
-        };
+        }
+        let Ok(store) = space.store() else { return Ok(raw::undefined(env)) };
         counters.take_back(store.arena(), counters::MISSES);
-        let tier = match raw::as_double(env, tier) {
+        let tier = match tier {
             Some(1.0) => Tier::Ssd,
             Some(2.0) => Tier::Hdd,
             _ => return Ok(raw::undefined(env)),
         };
         counters.add(store.arena(), counters::HITS, 1);
         if let Some(below) = store.below() {
-            below.counts.of(tier).hits.fetch_add(1, ramcache_core::sync::Ordering::Relaxed);
+            below.counts.of(tier).hits.fetch_add(1, Ordering::Relaxed);
         }
         Ok(raw::undefined(env))
     })

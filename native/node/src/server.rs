@@ -140,6 +140,9 @@ pub fn stop_server(handle: &External<Handle>, grace_ms: u32, done: Function<(), 
         server.iter().for_each(|server| server.hide());
         server
     };
+    if server.as_ref().is_some_and(|server| server.has_heirs()) {
+        owned.bequeath();
+    }
     let done = done.build_threadsafe_function().callee_handled::<false>().build().map_err(|error| {
         coded(StoreError::new(Code::Unavailable, format!("cannot make a threadsafe function: {error}")))
     })?;
@@ -155,6 +158,17 @@ pub fn stop_server(handle: &External<Handle>, grace_ms: u32, done: Function<(), 
     started
         .map(|_| ())
         .map_err(|error| coded(StoreError::new(Code::Unavailable, format!("cannot start a thread: {error}"))))
+}
+
+/// Tells others that nobody can join, unless the store has a server.
+#[napi(js_name = "letNobodyJoin")]
+pub fn let_nobody_join(handle: &External<Handle>) -> Result<()> {
+    let owned = owned(handle)?;
+    let servers = servers();
+    if servers.contains_key(&key_of(owned)) {
+        return Ok(());
+    }
+    owned.announce_socket(Some(String::new())).map_err(coded)
 }
 
 /// Where the server of a store listens; `null` when it has none.

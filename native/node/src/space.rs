@@ -7,7 +7,7 @@
 //! 1 flags     of the next write: see `flag`; reset to 0 by the call that used them
 //! 2 ttl ms    3 idle ms    4 version clock high    5 version clock low    6 origin high    7 origin low
 //! 8 tag bytes, at the end of the scratch bytes     9 init of an increment
-//! 10 1 after a read that found nothing in RAM when a lower tier may have it, else 0
+//! 10 after a read that found nothing in RAM, and in an attached process after every read: see `cold`
 //! 16 after a hit: the data word of its slot, 0 when only a lookup can say whether it still stands
 //! 17 the bits that stood in the slot    18 the data word of its segment's generation    19 low half of that generation
 //! 20 when it expires, 0 = never
@@ -65,6 +65,17 @@ pub mod flag {
     pub const BLIND: u32 = 512;
     pub const VOLATILE: u32 = 1024;
     pub const EXPIRES_AT: u32 = 4096;
+}
+
+/// What there is to do after a read.
+pub mod cold {
+    pub const NO: f64 = 0.0;
+    /// A lower tier may have the key.
+    pub const MAYBE: f64 = 1.0;
+    /// The same, if there is one: nobody has built a filter.
+    pub const NO_FILTER: f64 = 2.0;
+    /// The read was a hit, and the owner should know of it: a sliding expiry is a quarter through.
+    pub const SLIDES: f64 = 3.0;
 }
 
 #[derive(Clone)]

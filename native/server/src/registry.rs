@@ -28,6 +28,8 @@ pub struct Client {
     pub patterns: AtomicUsize,
     pub is_monitor: AtomicBool,
     pub is_tracking: AtomicBool,
+    /// It would own the store, if nobody did.
+    pub is_joined: AtomicBool,
 }
 
 #[derive(Clone, Default)]
@@ -57,6 +59,7 @@ impl Client {
             patterns: AtomicUsize::new(0),
             is_monitor: AtomicBool::new(false),
             is_tracking: AtomicBool::new(false),
+            is_joined: AtomicBool::new(false),
         }
     }
 

@@ -89,6 +89,13 @@ impl Server {
         pids
     }
 
+    /// Whether another process is connected that would own the store, if nobody did.
+    pub fn has_heirs(&self) -> bool {
+        let own = std::process::id();
+        let clients = self.shared.registry.all();
+        clients.iter().any(|client| client.is_joined.load(Ordering::Relaxed) && client.pid != own)
+    }
+
     pub fn connections(&self) -> usize {
         self.shared.registry.count()
     }

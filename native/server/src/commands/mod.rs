@@ -100,12 +100,12 @@ table! {
     "rc.mget" -3 [READ] NO_KEYS own::mget;
     "rc.mset" -3 [WRITE] NO_KEYS own_writes::mset;
     "rc.ns" 2 [FAST] NO_KEYS own::ns;
-    "rc.open" 1 [READ FAST] NO_KEYS own::open;
+    "rc.open" -1 [READ FAST] NO_KEYS own::open;
     "rc.scan" 6 [READ] NO_KEYS own::to_control;
     "rc.set" -5 [WRITE FAST] NO_KEYS own_writes::set;
     "rc.shutdown" 1 [ADMIN] NO_KEYS own::to_control;
     "rc.stats" 1 [READ] NO_KEYS own::to_control;
-    "rc.touch" 4 [WRITE FAST] NO_KEYS own_writes::touch;
+    "rc.touch" -3 [WRITE FAST] NO_KEYS own_writes::touch;
     "reset" 1 [FAST AT_ONCE] NO_KEYS connection::reset;
     "select" 2 [FAST] NO_KEYS connection::select;
     "set" -3 [WRITE] ONE_KEY strings::set;

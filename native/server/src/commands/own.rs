@@ -22,7 +22,12 @@ pub fn version_text(version: Version) -> String {
     format!("{:016x}-{:016x}", version.clock, version.origin)
 }
 
-pub fn open(context: &mut Context, _args: Args) -> Run {
+pub fn open(context: &mut Context, args: Args) -> Run {
+    match args.len() {
+        1 => {}
+        2 if is_word(args.get(1), "join") => context.session.client.is_joined.store(true, Ordering::Relaxed),
+        _ => return error(SYNTAX),
+    }
     let shared = std::sync::Arc::clone(&context.worker.shared);
     let options = &shared.options;
     let flag = |is_so: bool| if is_so { "1" } else { "0" }.to_owned();

@@ -258,10 +258,12 @@ pub fn mdel(context: &mut Context, args: Args) -> Run {
 }
 
 pub fn touch(context: &mut Context, args: Args) -> Run {
-    let ttl_ms = match (args.get(3), parse_u64(args.get(3))) {
-        (b"-1", _) => 0,
-        (_, Some(ms)) if ms > 0 => ms,
-        (text, _) => {
+    let ttl_ms = match args.from(3).next().map(|text| (text, parse_u64(text))) {
+        _ if args.len() > 4 => return error(SYNTAX),
+        None => None,
+        Some((b"-1", _)) => Some(0),
+        Some((_, Some(ms))) if ms > 0 => Some(ms),
+        Some((text, _)) => {
             let message = format!(
                 "a time to live is a whole number of milliseconds above 0, or -1, not {}",
                 shown(text)
@@ -274,6 +276,7 @@ pub fn touch(context: &mut Context, args: Args) -> Run {
         context.reply().integer(0);
         return Ok(());
     };
+    let ttl_ms = ttl_ms.unwrap_or(namespace.ttl_ms);
     match context.worker.store.touch(namespace.id, key, ttl_ms, false, &mut context.worker.buffer) {
         Ok(is_there) => {
             if is_there {

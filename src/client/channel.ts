@@ -1,0 +1,227 @@
+/**
+ * Commands to the owner in the order in which they were given, over whatever connection there is.
+ *
+ * - Commands of one tick go out in one write; nobody waits for the answer to the one before.
+ * - A command is *unsent* until it is handed to a connection, then *sent* until it is answered. What was sent when a
+ *   connection is lost may have been carried out: only what is repeatable, reads, is sent again; the others reject and
+ *   say so.
+ * - While there is no connection, commands wait until their deadline.
+ * - The connection keeps the process alive only while there is something unanswered, as a store of its own does.
+ */
+import type { Socket } from 'node:net'
+import { systemClock } from '../base/clock.ts'
+import { RamcacheError } from '../base/errors.ts'
+import { type Argument, encodeCommand, errorOf } from './commands.ts'
+import { Fifo } from './fifo.ts'
+import { ErrorReply, type Reply, ReplyParser } from './replies.ts'
+
+/** Bytes of commands without an answer, unless told otherwise. One may be longer, alone. */
+const queueBytesMaxUsual = 256 * 1024 * 1024
+/** Commands are put together up to this for a write; a longer one goes on its own. */
+const joinedBytesMax = 64 * 1024
+
+interface Command {
+  readonly name: string
+  readonly bytes: Buffer
+  readonly isRepeatable: boolean
+  /** On the monotonic clock, for one that waits for a connection. */
+  deadlineMs: number
+  resolve(reply: Reply): void
+  reject(error: RamcacheError): void
+}
+
+export interface ChannelOptions {
+  /** How long a command waits for a connection. */
+  readonly timeoutMs: number
+  readonly queueBytesMax?: number | undefined
+  /** Called when a command begins to wait for a connection. */
+  onWaiting(): void
+}
+
+export class Channel {
+  readonly #options: ChannelOptions
+  #socket: Socket | undefined
+  /** Commands may be sent: whoever is at the other end has been asked who it is. */
+  #isOpen = false
+  #parser = new ReplyParser()
+  #unsent: Command[] = []
+  readonly #sent = new Fifo<Command>()
+  #bytes = 0
+  #isFlushing = false
+  #closed: RamcacheError | undefined
+  #onIdle: (() => void)[] = []
+
+  constructor(options: ChannelOptions) {
+    this.#options = options
+  }
+
+  /** Commands without an answer. */
+  get pending(): number {
+    return this.#unsent.length + this.#sent.length
+  }
+
+  /** Those among them that no connection was there for. */
+  get waiting(): number {
+    return this.#isOpen ? 0 : this.#unsent.length
+  }
+
+  /** Arguments are taken over at once. Rejects with the owner's error, or with ERR_RAMCACHE_UNAVAILABLE. */
+  request(name: string, args: readonly Argument[], isRepeatable: boolean): Promise<Reply> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    const bytes = encodeCommand([name, ...args])
+    const { queueBytesMax = queueBytesMaxUsual } = this.#options
+    if (this.#bytes > 0 && this.#bytes + bytes.length > queueBytesMax) {
+      const message = `${name} was not carried out: ${this.#bytes} bytes of commands wait for the owner already, the limit is ${queueBytesMax}`
+      return Promise.reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message))
+    }
+    return new Promise((resolve, reject) => {
+      const deadlineMs = this.#isOpen ? 0 : nowMs() + this.#options.timeoutMs
+      this.#unsent.push({ name, bytes, isRepeatable, deadlineMs, resolve, reject })
+      this.#bytes += bytes.length
+      if (this.#isOpen) this.#schedule()
+      else this.#options.onWaiting()
+    })
+  }
+
+  /** Takes a new connection into use. Nothing is sent over it before `open`, but what `greet` sends. */
+  use(socket: Socket): void {
+    this.#socket = socket
+    this.#parser = new ReplyParser()
+    socket.on('data', (bytes: Buffer) => this.#receive(socket, bytes))
+  }
+
+  /** Sends a command ahead of all others. */
+  greet(name: string, ...args: Argument[]): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const bytes = encodeCommand([name, ...args])
+      this.#sent.push({ name, bytes, isRepeatable: false, deadlineMs: 0, resolve, reject })
+      this.#bytes += bytes.length
+      this.#socket?.write(bytes)
+    })
+  }
+
+  /** From now on commands go out over the connection. */
+  open(): void {
+    this.#isOpen = true
+    if (this.#unsent.length > 0) this.#schedule()
+    else if (this.pending === 0) this.#socket?.unref()
+  }
+
+  /** The connection is gone. */
+  lose(why: string): void {
+    if (this.#socket === undefined) return
+    this.#socket = undefined
+    this.#isOpen = false
+    const again: Command[] = []
+    for (let command = this.#sent.shift(); command !== undefined; command = this.#sent.shift()) {
+      if (command.isRepeatable) {
+        again.push(command)
+        continue
+      }
+      this.#bytes -= command.bytes.length
+      const message = `the connection to the owner of the store was lost before ${command.name} was answered (${why}): it may or may not have been carried out`
+      command.reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message))
+    }
+    this.#unsent = [...again, ...this.#unsent]
+    const deadlineMs = nowMs() + this.#options.timeoutMs
+    for (const command of this.#unsent) command.deadlineMs = deadlineMs
+    if (this.#unsent.length > 0) this.#options.onWaiting()
+    else this.#idle()
+  }
+
+  /** Rejects what has waited for a connection for too long. */
+  expire(why: string): void {
+    if (this.#isOpen) return
+    const now = nowMs()
+    const late = this.#unsent.filter((command) => command.deadlineMs <= now)
+    if (late.length === 0) return
+    this.#unsent = this.#unsent.filter((command) => command.deadlineMs > now)
+    for (const command of late) {
+      this.#bytes -= command.bytes.length
+      const message = `${command.name} was not carried out: no owner of the store was to be reached for ${this.#options.timeoutMs} ms (${why})`
+      command.reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message))
+    }
+    if (this.pending === 0) this.#idle()
+  }
+
+  /** Rejects everything, now and later. */
+  close(error: RamcacheError): void {
+    this.#closed = error
+    const unanswered = [...this.#unsent]
+    for (let command = this.#sent.shift(); command !== undefined; command = this.#sent.shift()) {
+      unanswered.push(command)
+    }
+    this.#unsent = []
+    this.#bytes = 0
+    this.#socket?.destroy()
+    this.#socket = undefined
+    for (const command of unanswered) command.reject(error)
+    this.#idle()
+  }
+
+  /** Resolves as soon as nothing is unanswered. */
+  async idle(): Promise<void> {
+    if (this.pending > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
+  }
+
+  #idle(): void {
+    this.#socket?.unref()
+    for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  #schedule(): void {
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    this.#socket?.ref()
+    process.nextTick(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#isFlushing = false
+    const socket = this.#socket
+    if (socket === undefined || !this.#isOpen) return
+    const commands = this.#unsent
+    this.#unsent = []
+    socket.cork()
+    let joined: Buffer[] = []
+    let joinedBytes = 0
+    for (const command of commands) {
+      this.#sent.push(command)
+      if (joinedBytes + command.bytes.length > joinedBytesMax && joinedBytes > 0) {
+        socket.write(Buffer.concat(joined))
+        joined = []
+        joinedBytes = 0
+      }
+      joined.push(command.bytes)
+      joinedBytes += command.bytes.length
+    }
+    if (joinedBytes > 0) socket.write(joined.length === 1 ? (joined[0] as Buffer) : Buffer.concat(joined))
+    socket.uncork()
+  }
+
+  #receive(socket: Socket, bytes: Buffer): void {
+    if (socket !== this.#socket) return
+    let replies: Reply[]
+    try {
+      replies = this.#parser.push(bytes)
+    } catch (error) {
+      socket.destroy(error as Error)
+      return
+    }
+    for (const reply of replies) {
+      const command = this.#sent.shift()
+      if (command === undefined) {
+        socket.destroy(new Error('an answer to nothing'))
+        return
+      }
+      this.#bytes -= command.bytes.length
+      if (reply instanceof ErrorReply) command.reject(errorOf(reply, command.name))
+      else command.resolve(reply)
+    }
+    if (this.pending === 0) this.#idle()
+  }
+}
+
+function nowMs(): number {
+  return systemClock.monotonicUs() / 1000
+}

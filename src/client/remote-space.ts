@@ -1,0 +1,102 @@
+/** One namespace of a store that another process owns: reads as `SharedRead` has them, and writes over the socket. */
+import type { Encoded } from '../codec/value.ts'
+import type { Durability, EntryInfo, Key, WriteOptions } from '../native/engine.ts'
+import { type Argument, listOf, numberOf, optionWords, textOf } from './commands.ts'
+import type { Reply } from './replies.ts'
+import { isClosed, SharedRead } from './shared-read.ts'
+
+/** Entries of a page of a scan. */
+const scanPageEntries = 1024
+
+export interface RemotePage {
+  readonly entries: readonly EntryInfo[]
+  /** Where the next one begins; undefined when there is none. */
+  readonly cursor: Buffer | undefined
+}
+
+export class RemoteSpace extends SharedRead {
+  /** The new version, or `undefined` when a condition did not hold. */
+  async set(key: Key, value: unknown, options?: WriteOptions): Promise<string | undefined> {
+    const { type, bytes } = this.#encode(value)
+    const reply = await this.#write('RC.SET', [key, type, bytes, ...optionWords(options)])
+    return reply === null ? undefined : textOf(reply, 'RC.SET')
+  }
+
+  /** All or nothing, seen at once. */
+  async setMany(entries: readonly (readonly [Key, unknown])[], options?: WriteOptions): Promise<void> {
+    const args: Argument[] = [entries.length]
+    for (const [key, value] of entries) {
+      const { type, bytes } = this.#encode(value)
+      // The codec uses its memory again for the next value.
+      args.push(key, type, Uint8Array.from(bytes))
+    }
+    await this.#write('RC.MSET', [...args, ...optionWords(options)])
+  }
+
+  /** Whether a live entry was removed; with `ifVersion`, only that version of it. */
+  async delete(key: Key, ifVersion?: string): Promise<boolean> {
+    const condition = ifVersion === undefined ? [] : ['IFVERSION', ifVersion]
+    return numberOf(await this.#write('RC.DEL', [key, ...condition]), 'RC.DEL') === 1
+  }
+
+  /** How many were removed. */
+  async deleteMany(keys: readonly Key[]): Promise<number> {
+    return numberOf(await this.#write('RC.MDEL', keys), 'RC.MDEL')
+  }
+
+  /** A new time to live from now; without one, what the owner says of the namespace. */
+  async touch(key: Key, ttlMs: number | undefined): Promise<boolean> {
+    const ttl = ttlMs === undefined ? [] : [ttlMs]
+    return numberOf(await this.#write('RC.TOUCH', [key, ...ttl]), 'RC.TOUCH') === 1
+  }
+
+  async incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): Promise<number> {
+    const words: Argument[] = init === undefined ? [] : ['INIT', init]
+    if (ttlMs !== undefined) words.push('TTL', ttlMs)
+    if (durability !== undefined) words.push('DURABILITY', durability)
+    return numberOf(await this.#write('RC.INCR', [key, by, ...words]), 'RC.INCR')
+  }
+
+  async clear(isSync: boolean): Promise<void> {
+    await this.#write('RC.CLEAR', isSync ? ['SYNC'] : [])
+  }
+
+  /** A page of all tiers, or of one, of keys that start with `prefix`. */
+  async page(prefix: string, tier: string, from: Buffer | undefined): Promise<RemotePage> {
+    const args = [this.name, prefix, tier, scanPageEntries, from ?? '']
+    const [next, rows] = listOf(await this.source.cold.request('RC.SCAN', args, true), 'RC.SCAN')
+    const cursor = next as Buffer
+    return {
+      entries: listOf(rows, 'RC.SCAN').map(scannedOf),
+      cursor: cursor.length === 0 ? undefined : Buffer.from(cursor),
+    }
+  }
+
+  #write(command: string, args: readonly Argument[]): Promise<Reply> {
+    return this.source.hot.request(command, [this.name, ...args], false)
+  }
+
+  #encode(value: unknown): Encoded {
+    try {
+      return this.shared.encode(value)
+    } catch (error) {
+      if (!isClosed(error)) throw error
+      return this.shared.encodeSelfContained(value)
+    }
+  }
+}
+
+function scannedOf(row: Reply): EntryInfo {
+  const [key, size, version, createdAt, expiresAt, tags, tier] = listOf(row, 'RC.SCAN')
+  const number = (field: Reply | undefined) => numberOf(field, 'RC.SCAN')
+  const text = (field: Reply | undefined) => textOf(field, 'RC.SCAN')
+  return {
+    key: text(key),
+    size: number(size),
+    version: text(version),
+    createdAt: number(createdAt),
+    expiresAt: number(expiresAt) === 0 ? undefined : number(expiresAt),
+    tags: listOf(tags, 'RC.SCAN').map(text),
+    tier: text(tier) as EntryInfo['tier'],
+  }
+}

@@ -1,0 +1,26 @@
+/** The contract, over a store that another process owns. */
+import { afterAll, beforeAll } from 'vitest'
+import { connecting, Host, joining, remotePlacement } from '../support/hosts.ts'
+import { cacheContract } from './cache.suite.ts'
+
+let host: Host
+
+beforeAll(() => {
+  host = new Host()
+})
+
+afterAll(() => host.end())
+
+const tiered = { tiers: {}, memory: '1mb' }
+
+cacheContract(
+  'connected',
+  remotePlacement(() => host, connecting),
+)
+cacheContract(
+  'joined',
+  remotePlacement(() => host, joining),
+)
+cacheContract('connected to a store with tiers,', (options) =>
+  remotePlacement(() => host, connecting)({ ...tiered, ...options }),
+)
