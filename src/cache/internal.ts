@@ -1,5 +1,6 @@
 /** Ways behind the public face, for tests and measuring tools. Not exported by the package. */
 import { assert } from '../base/assert.ts'
+import type { RemoteStore } from '../client/remote-store.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
 import type { Engine, ReadEngine } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
@@ -68,6 +69,11 @@ export function resizeStore(cache: ReadonlyCache, memoryBytes: number): void {
 export function socketOf(cache: ReadonlyCache): string | undefined {
   const { native } = engineOf(cache) as ReadEngine & { readonly native: NativeHandle }
   return binding().serverPath(native) ?? undefined
+}
+
+/** @internal One command to the owner of a store that this process is a client of; resolves to its answer. */
+export function askOwner(cache: ReadonlyCache, command: string): Promise<unknown> {
+  return (engineOf(cache) as RemoteStore).hot.request(command, [], true)
 }
 
 /** @internal Walks the whole store of an owner and throws when anything in it disagrees. */

@@ -27,7 +27,7 @@ export const OPEN_HELP = `${DIRECTORY_HELP}  --hdd PATH       where its HDD tier
 
 export function directoryOf(values: OptionValues, io: CliIo): string {
   if (values.socket !== undefined) {
-    throw new CliError(ExitCode.unavailable, 'this version has no daemon to connect to; give -d DIR')
+    throw usageError('it works on the files of a store that nobody has open: give -d DIR')
   }
   const dir = text(values.dir) ?? io.env.RAMCACHE_DIR
   if (dir === undefined || dir === '') throw usageError('which store? give -d DIR, or set RAMCACHE_DIR')
@@ -108,6 +108,7 @@ function exitCodeOf({ code, cause }: RamcacheError): ExitCode {
   const systemCode = (cause as { code?: unknown } | undefined)?.code
   switch (code) {
     case 'ERR_RAMCACHE_LOCKED':
+    case 'ERR_RAMCACHE_UNAVAILABLE':
       return ExitCode.unavailable
     case 'ERR_RAMCACHE_CONFIG':
       return ExitCode.configuration

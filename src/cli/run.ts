@@ -18,6 +18,71 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/config.ts')).configCommand,
   },
   {
+    name: 'stats',
+    summary: 'hits, misses, tiers, latency; --watch, --prometheus',
+    load: async () => (await import('./commands/stats.ts')).statsCommand,
+  },
+  {
+    name: 'tiers',
+    summary: 'what lies where, and what moves',
+    load: async () => (await import('./commands/tiers.ts')).tiersCommand,
+  },
+  {
+    name: 'inspect',
+    summary: 'why a key is where it is',
+    load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+  },
+  {
+    name: 'scan',
+    summary: 'keys, by pattern and tier',
+    load: async () => (await import('./commands/scan.ts')).scanCommand,
+  },
+  {
+    name: 'big',
+    summary: 'the largest entries',
+    load: async () => (await import('./commands/big.ts')).bigCommand,
+  },
+  {
+    name: 'get',
+    summary: 'a value',
+    load: async () => (await import('./commands/get.ts')).getCommand,
+  },
+  {
+    name: 'set',
+    summary: 'stores a value',
+    load: async () => (await import('./commands/set.ts')).setCommand,
+  },
+  {
+    name: 'del',
+    summary: 'deletes keys',
+    load: async () => (await import('./commands/del.ts')).delCommand,
+  },
+  {
+    name: 'ttl',
+    summary: 'when a key expires, or makes it expire',
+    load: async () => (await import('./commands/ttl.ts')).ttlCommand,
+  },
+  {
+    name: 'incr',
+    summary: 'adds to a counter',
+    load: async () => (await import('./commands/incr.ts')).incrCommand,
+  },
+  {
+    name: 'flush',
+    summary: 'everything written is on disk when it ends',
+    load: async () => (await import('./commands/flush.ts')).flushCommand,
+  },
+  {
+    name: 'ping',
+    summary: 'whether the owner answers',
+    load: async () => (await import('./commands/ping.ts')).pingCommand,
+  },
+  {
+    name: 'shutdown',
+    summary: 'tells a daemon to stop',
+    load: async () => (await import('./commands/shutdown.ts')).shutdownCommand,
+  },
+  {
     name: 'replay',
     summary: 'miss ratios of the store and of exact policies over cache traces',
     load: async () => (await import('./commands/replay.ts')).replayCommand,

@@ -80,6 +80,13 @@ export class DaemonProcess {
     return answers
   }
 
+  /** Resolves to its exit code when it has ended by itself. */
+  async ended(): Promise<number | null> {
+    const { exitCode, signalCode } = this.process
+    if (exitCode === null && signalCode === null) await once(this.process, 'exit')
+    return this.process.exitCode
+  }
+
   async end(signal: NodeJS.Signals): Promise<number | null> {
     const { exitCode, signalCode } = this.process
     if (exitCode !== null || signalCode !== null) return exitCode

@@ -1,0 +1,74 @@
+/** For verbs that talk to a store: to the process that has it open, or else by opening its directory themselves. */
+import { askOwner } from '../cache/internal.ts'
+import { type Cache, connect } from '../index.ts'
+import { isOwned, ownerOf } from '../native/open.ts'
+import { STORE_OPTIONS } from './arguments.ts'
+import { CliError, type CliIo, type OptionTable, type OptionValues } from './command.ts'
+import { ExitCode } from './exit-codes.ts'
+import { directoryOf, foreseen, text, withStore } from './offline.ts'
+
+export const LIVE_OPTIONS = {
+  ...STORE_OPTIONS,
+  ssd: { type: 'string' },
+  hdd: { type: 'string' },
+  memory: { type: 'string' },
+} as const satisfies OptionTable
+
+export const LIVE_HELP = `  -s, --socket URL  of the process that has the store open; by default RAMCACHE_SOCKET or RAMCACHE_URL
+  -d, --dir DIR     directory of the store; by default RAMCACHE_DIR. Opened here when nobody has it open
+  -n, --namespace NAME
+`
+
+/** Where whoever has the store open listens; `undefined` when nobody has. */
+function socketOf(values: OptionValues, io: CliIo): string | undefined {
+  const given = text(values.socket)
+  if (given !== undefined) return given
+  if (values.dir === undefined) {
+    const named = io.env.RAMCACHE_SOCKET || io.env.RAMCACHE_URL
+    if (named) return named
+  }
+  const dir = directoryOf(values, io)
+  if (!isOwned(dir)) return undefined
+  const { pid, socket } = ownerOf(dir)
+  if (socket === undefined || socket === '') {
+    throw new CliError(ExitCode.unavailable, `process ${pid} has ${dir} open and listens to nobody`)
+  }
+  return socket
+}
+
+async function withClient<T>(url: string, io: CliIo, work: (cache: Cache) => Promise<T>): Promise<T> {
+  return foreseen(io, async () => {
+    const cache = await connect(url)
+    try {
+      return await work(cache)
+    } finally {
+      await cache.close()
+    }
+  })
+}
+
+/** The cache of the namespace that was asked for; closed whatever happens. */
+export async function withCache<T>(
+  values: OptionValues,
+  io: CliIo,
+  work: (cache: Cache) => Promise<T>,
+): Promise<T> {
+  const name = text(values.namespace)
+  const inNamespace = (cache: Cache) =>
+    work(name === undefined || name === 'default' ? cache : cache.namespace(name))
+  const url = await foreseen(io, async () => socketOf(values, io))
+  return url === undefined ? withStore(values, io, false, inNamespace) : withClient(url, io, inNamespace)
+}
+
+/** For words with the process that has the store open; ends with 69 when there is none. */
+export async function withOwner<T>(
+  values: OptionValues,
+  io: CliIo,
+  work: (call: (command: string) => Promise<unknown>) => Promise<T>,
+): Promise<T> {
+  const url = await foreseen(io, async () => socketOf(values, io))
+  if (url === undefined) {
+    throw new CliError(ExitCode.unavailable, `nobody has ${directoryOf(values, io)} open`)
+  }
+  return withClient(url, io, (cache) => work((command) => askOwner(cache, command)))
+}
