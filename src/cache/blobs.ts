@@ -82,6 +82,10 @@ export interface BlobTarget {
   readonly write: WriteOptions | undefined
   /** Waits until the manifest is as safe as the write asks for. */
   settle(): Promise<void> | undefined
+  /** Its chunks may go when the last tier is full. */
+  readonly isExpendable: boolean
+  /** Runs a write, again when it finds no room and there will be some. */
+  whenRoom<T>(write: () => T): Promise<T>
 }
 
 /** A blob that is being written: nobody can read it yet. */
@@ -157,13 +161,18 @@ export class OwnedBlobs extends Blobs {
   /** Records that there may be a chunk of this number; `settled` must follow, unless this returns false. */
   promise(draft: Draft, number: number): boolean {
     if (number < draft.chunkCount) return false
-    draft.chunkCount = Math.min(draft.chunkCount * 2, chunkCountMax)
-    this.#record(draft)
+    const { id, target } = draft
+    const chunkCount = Math.min(draft.chunkCount * 2, chunkCountMax)
+    this.#record({ id, target, chunkCount })
+    // Only now: when that has failed it is done again.
+    draft.chunkCount = chunkCount
     return true
   }
 
   putChunk(draft: Draft, number: number, bytes: Buffer): void {
-    this.#own.set(chunkKey(draft.id, number), bytes)
+    const key = chunkKey(draft.id, number)
+    if (draft.target.isExpendable) this.#own.setExpendable(key, bytes)
+    else this.#own.set(key, bytes)
   }
 
   /** Makes it visible, at once and as a whole. Throws ERR_RAMCACHE_UNAVAILABLE when the lease was lost. */

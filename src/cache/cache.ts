@@ -8,7 +8,12 @@ import { blobError } from '../codec/refusals.ts'
 import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { configError } from '../config/fields.ts'
-import { checkHasTiers, type ValidatedNamespace, validateNamespace } from '../config/open-options.ts'
+import {
+  checkCanRefuse,
+  checkHasTiers,
+  type ValidatedNamespace,
+  validateNamespace,
+} from '../config/open-options.ts'
 import type {
   CallOptions,
   CounterOptions,
@@ -25,6 +30,7 @@ import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
 import { BlobWriter } from './streams.ts'
 import type { Cache, Key } from './types.ts'
+import { isFull, whenRoom } from './when-room.ts'
 
 type Namespaces = Readonly<Record<string, ValidatedNamespace>>
 
@@ -34,6 +40,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   readonly #namespaces: Namespaces
   readonly #ttlMs: number | undefined
   readonly #durability: Durability
+  /** Entries of this namespace are dropped when the last tier is full. */
+  readonly #isExpendable: boolean
   /** Options of a write that was given none; `undefined` when there is nothing to say. */
   readonly #defaults: ValidatedWrite | undefined
 
@@ -52,7 +60,9 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.#namespaces = namespaces
     this.#ttlMs = settings.ttlMs
     this.#durability = settings.durability ?? (engine.hasTiers ? 'async' : 'none')
-    const { ttlMs } = settings
+    const { ttlMs, onFull } = settings
+    this.#isExpendable = onFull === 'evict-coldest'
+    if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
     this.#defaults =
       ttlMs === undefined && this.#durability !== 'none'
         ? undefined
@@ -70,6 +80,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
         : this.#settled({ version }, write?.durability)
     } catch (error) {
       if (error === cold) return this.#setCold(key, value, options)
+      if (isFull(error)) return this.#setFull(key, value, options)
       return Promise.reject(error)
     }
   }
@@ -87,12 +98,21 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     return this.set(own, value, options)
   }
 
+  /** A write that was refused for want of room. */
+  async #setFull(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
+    const where = 'set()'
+    const write =
+      options === undefined ? this.#defaults : this.#write(validateSet(options, where), options, where)
+    const version = await this.#decide(key, options, (own) => this.space.set(own, value, write))
+    return version === undefined ? undefined : this.#settled({ version }, write?.durability)
+  }
+
   /** Runs what depends on what there is, in whatever tier; again when RAM had to be told first. */
   async #decide<T>(key: Key, options: CallOptions | undefined, decision: (key: Key) => T): Promise<T> {
     let own = key
     for (;;) {
       try {
-        return decision(own)
+        return await whenRoom(this.#engine, () => decision(own), options?.signal)
       } catch (error) {
         if (error !== cold) throw error
         if (own === key) own = copyKey(key)
@@ -104,7 +124,8 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   async setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): Promise<void> {
     const write = this.#writeOf(options, 'setMany()')
     this.ensureOpen()
-    this.space.setMany(checkEntries(entries), write)
+    const list = checkEntries(entries)
+    await whenRoom(this.#engine, () => this.space.setMany(list, write), options?.signal)
     await this.#settled(undefined, write?.durability)
   }
 
@@ -221,7 +242,15 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     checkKey(key)
     // Bytes may be used for something else before the stream ends.
     const settle = () => this.#engine.settle(write?.durability ?? this.#durability)
-    const target = { space: this.space, namespace: this.name, key: copyKey(key), write, settle }
+    const target = {
+      space: this.space,
+      namespace: this.name,
+      key: copyKey(key),
+      write,
+      settle,
+      isExpendable: this.#isExpendable,
+      whenRoom: <T>(work: () => T) => whenRoom(this.#engine, work, options?.signal),
+    }
     return new BlobWriter(this.#blobs, target, options?.signal)
   }
 
@@ -241,6 +270,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     const fullName = nestedName(this.name, name)
     const given = options === undefined ? {} : validateNamespace(options, 'namespace()')
     checkHasTiers(given.durability, this.#engine.hasTiers, 'namespace()')
+    checkCanRefuse(given.onFull, this.#engine.hasTiers, 'namespace()')
     const settings = { isFrozen: this.isFrozen, ...this.#namespaces[fullName], ...given }
     return new OwnerCache(
       this.lifetime,
@@ -282,6 +312,10 @@ export function ownerCache(
   scans?: TierScans,
 ): Cache {
   const settings = { isFrozen, ...namespaces[defaultNamespace] }
+  // Also of those that nobody uses yet.
+  for (const [name, { onFull }] of Object.entries(namespaces)) {
+    if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
+  }
   return new OwnerCache(
     new Lifetime(engine, blobs, stop, scans),
     engine,

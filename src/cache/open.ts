@@ -46,8 +46,14 @@ async function own(validated: ValidatedOpen): Promise<Cache> {
   const { listen, namespaces } = validated
   try {
     if (ssd !== undefined) {
-      const { fileBytes, ssdBudgetBytes = ssd.budgetBytes, warms = true } = internal ?? {}
-      await startTiers(engine, { dir, ssd: { ...ssd, budgetBytes: ssdBudgetBytes }, hdd, fileBytes, warms })
+      const { fileBytes, ssdBudgetBytes, hddBudgetBytes, warms = true } = internal ?? {}
+      await startTiers(engine, {
+        dir,
+        ssd: { ...ssd, budgetBytes: ssdBudgetBytes ?? ssd.budgetBytes },
+        hdd: hdd && { ...hdd, budgetBytes: hddBudgetBytes ?? hdd.budgetBytes },
+        fileBytes,
+        warms,
+      })
     }
     if (listen === false) letNobodyJoin(engine.native)
     else startServer(engine.native, { dir, path: listen, namespaces, internal })

@@ -55,10 +55,15 @@ export class BlobWriter extends Writable {
     if (this.#draft !== undefined) await this.#blobs.settled()
     // Whoever broke it off has deleted it.
     if (this.destroyed) return
+    await this.#target.whenRoom(() => this.#publish())
+    await this.#target.settle()
+  }
+
+  #publish(): void {
+    if (this.destroyed) return
     if (this.#draft === undefined) this.#blobs.publishEmpty(this.#target, this.#chunkBytes)
     else this.#blobs.publish(this.#draft, this.#totalBytes, this.#chunkBytes)
     this.#isPublished = true
-    await this.#target.settle()
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -102,19 +107,25 @@ export class BlobWriter extends Writable {
   /** Does nothing once the stream is destroyed, which may be while this waits: then nobody would delete it. */
   async #put(chunk: Buffer, isOnly: boolean): Promise<void> {
     const blobs = this.#blobs
+    const { whenRoom } = this.#target
     if (this.#draft === undefined) {
       await blobs.ready()
       if (this.destroyed) return
-      this.#draft = blobs.begin(this.#target, this)
+      this.#draft = await whenRoom(() => blobs.begin(this.#target, this))
       // A chunk that comes with the manifest is on disk no sooner than the record: `#finish` waits for both.
       if (!isOnly) await blobs.settled()
-    } else if (blobs.promise(this.#draft, this.#chunkCount)) {
-      await blobs.settled()
+    } else {
+      const draft = this.#draft
+      if (await whenRoom(() => blobs.promise(draft, this.#chunkCount))) await blobs.settled()
     }
     if (this.destroyed) return
+    const draft = this.#draft
     // Counted first: a chunk that fails half-way is deleted with the others.
     const number = this.#chunkCount++
-    blobs.putChunk(this.#draft, number, chunk)
+    await whenRoom(() => {
+      if (!this.destroyed) blobs.putChunk(draft, number, chunk)
+    })
+    if (this.destroyed) return
     this.#totalBytes += chunk.length
     this.#filled = 0
   }

@@ -153,6 +153,8 @@ export interface DiskTierStats {
   readonly hits: number
   readonly demotedIn: number
   readonly promotedOut: number
+  /** Entries that were dropped because the tier was full: `onFull: 'evict-coldest'`. */
+  readonly evictions: number
 }
 
 export interface NamespaceStats {

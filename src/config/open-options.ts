@@ -7,7 +7,7 @@ import { show } from '../base/errors.ts'
 import { parseDuration } from './duration.ts'
 import { checkFields, configError, notSupported } from './fields.ts'
 import { autoMemory, type MachineReader, machine } from './memory.ts'
-import type { Durability } from './options.ts'
+import type { Durability, OnFull } from './options.ts'
 import { parseSize } from './size.ts'
 
 /** @internal Switches for tests and measuring tools; no part of the public contract. */
@@ -32,6 +32,7 @@ export interface InternalOptions {
   readonly serverLimits?: Readonly<Record<string, number>>
   /** The process is there for its clients only. */
   readonly isDaemon?: boolean
+  readonly hddBudgetBytes?: number
 }
 
 /** @internal */
@@ -39,6 +40,7 @@ export interface ValidatedNamespace {
   readonly ttlMs?: number
   readonly durability?: Durability
   readonly isFrozen?: boolean
+  readonly onFull?: OnFull
 }
 
 /** @internal A tier on a disk; sizes in bytes. */
@@ -98,7 +100,6 @@ const namespaceLater = [
   'keep',
   'onPartition',
   'staleAfterMs',
-  'onFull',
   'compression',
 ] as const
 
@@ -191,14 +192,14 @@ function checkPath(path: string, name: string): string {
 }
 
 /** Less would hold a few files of the log only. */
-const ssdBudgetMin = 16 * 1024 * 1024
+const budgetMin = 16 * 1024 * 1024
 
 function validateTiers(tiers: unknown, dir: string): { ssd?: ValidatedTier; hdd?: ValidatedTier } {
   const ssdDefault = { path: join(dir, 'ssd') }
   if (tiers === undefined) return { ssd: ssdDefault }
   checkFields(tiers, 'tiers', ['ssd', 'hdd'], ['remote'])
   const ssd = validateTier(tiers.ssd, 'tiers.ssd', ['path', 'floor', 'budget'], ssdDefault.path)
-  const hdd = validateTier(tiers.hdd, 'tiers.hdd', ['path', 'floor'])
+  const hdd = validateTier(tiers.hdd, 'tiers.hdd', ['path', 'floor', 'budget'])
   if (tiers.ssd === false) {
     if (hdd === undefined) return {}
     throw configError('tiers.hdd needs the SSD tier, which holds its index, and tiers.ssd is false')
@@ -225,9 +226,7 @@ function validateTier(
   return {
     path: checkPath(path, `path of ${name}`),
     ...(floor === undefined ? {} : { floorBytes: parseSize(floor, `floor of ${name}`, 0, most) }),
-    ...(budget === undefined
-      ? {}
-      : { budgetBytes: parseSize(budget, `budget of ${name}`, ssdBudgetMin, most) }),
+    ...(budget === undefined ? {} : { budgetBytes: parseSize(budget, `budget of ${name}`, budgetMin, most) }),
   }
 }
 
@@ -247,6 +246,7 @@ function validateNamespaces(namespaces: unknown, hasTiers: boolean): Record<stri
     const where = `namespaces.${name}`
     const settings = validateNamespace(options, where)
     checkHasTiers(settings.durability, hasTiers, where)
+    checkCanRefuse(settings.onFull, hasTiers, where)
     validated[checkNamespaceName(name)] = settings
   }
   return validated
@@ -254,16 +254,28 @@ function validateNamespaces(namespaces: unknown, hasTiers: boolean): Record<stri
 
 /** @internal The settings of one namespace, here and in `cache.namespace(name, options)`. */
 export function validateNamespace(options: unknown, where: string): ValidatedNamespace {
-  checkFields(options, where, ['ttl', 'durability', 'frozen', 'ack'], namespaceLater)
+  checkFields(options, where, ['ttl', 'durability', 'frozen', 'onFull', 'ack'], namespaceLater)
   const durability = checkDurability(options.durability, where)
   checkAck(options.ack, where)
-  const { ttl } = options
+  const { ttl, onFull } = options
   const isFrozen = checkFrozen(options.frozen, where)
+  if (onFull !== undefined && onFull !== 'evict-coldest' && onFull !== 'error') {
+    throw configError(`onFull of ${where} must be 'evict-coldest' or 'error', not ${show(onFull)}`)
+  }
   return {
     ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl, `ttl of ${where}`) }),
     ...(durability === undefined ? {} : { durability }),
     ...(isFrozen === undefined ? {} : { isFrozen }),
+    ...(onFull === undefined ? {} : { onFull }),
   }
+}
+
+/** RAM alone always drops what is coldest. */
+export function checkCanRefuse(onFull: OnFull | undefined, hasTiers: boolean, where: string): void {
+  if (hasTiers || onFull !== 'error') return
+  throw configError(
+    `onFull 'error' of ${where} needs a disk, and this store has none: it was opened with tiers: { ssd: false }, where the coldest entries always leave`,
+  )
 }
 
 export function checkDurability(durability: unknown, where: string): Durability | undefined {

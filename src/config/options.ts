@@ -42,8 +42,8 @@ export interface SsdOptions {
    */
   floor?: Size
   /**
-   * Bytes that log and index may take, at least 16 MiB. Beyond, with an HDD tier, the coldest entries go there. Default: no
-   * limit but `floor`.
+   * Bytes that log and index may take, at least 16 MiB. Beyond, with an HDD tier, the coldest entries go there; without one
+   * those go that a namespace lets go (`onFull`). Default: no limit but `floor`.
    */
   budget?: Size
 }
@@ -53,10 +53,15 @@ export interface HddOptions {
   path: string
   /** Space of the file system that stays free: below it no more entries come down. Default as for the SSD tier. */
   floor?: Size
+  /** Bytes of keys and records, before compression, beyond which no more come down; at least 16 MiB. Default: no limit. */
+  budget?: Size
 }
 
 /** What a write survives once it is acknowledged; see `WriteOptions`. */
 export type Durability = 'none' | 'async' | 'sync'
+
+/** What a full last tier does: see `NamespaceOptions`. */
+export type OnFull = 'error' | 'evict-coldest'
 
 export interface NamespaceOptions {
   /** Time to live of entries set without one. Default: they stay until deleted or evicted. */
@@ -72,6 +77,13 @@ export interface NamespaceOptions {
    * is a fresh copy as ever. Default false.
    */
   frozen?: boolean
+  /**
+   * What happens when the last tier is full (its budget used up, or its disk down to its floor). `'error'`, the default:
+   * entries stay, and when the disk takes no more, writes are refused with ERR_RAMCACHE_FULL. `'evict-coldest'`: entries
+   * of this namespace that nobody has read for long are dropped, and all writes wait for that. Without a disk
+   * (`tiers: { ssd: false }`) the coldest entries always go.
+   */
+  onFull?: OnFull
   /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
   ack?: 'local'
 }

@@ -9,6 +9,7 @@ import { systemClock } from '../base/clock.ts'
 import { RamcacheError } from '../base/errors.ts'
 import { BlobWriter } from '../cache/streams.ts'
 import type { Cache } from '../cache/types.ts'
+import { whenRoom } from '../cache/when-room.ts'
 import { checkKey } from '../codec/key.ts'
 import { checkSignal } from '../config/call-options.ts'
 import { checkFields, configError } from '../config/fields.ts'
@@ -141,7 +142,9 @@ class Importer {
     if (this.#isExpired(head)) return
     for (;;) {
       try {
-        const version = space.set(key, value, this.#keepExisting ? { ...options, ifAbsent: true } : options)
+        const write = () =>
+          space.set(key, value, this.#keepExisting ? { ...options, ifAbsent: true } : options)
+        const version = await whenRoom(this.#store.engine, write)
         this.#report[version === undefined ? 'kept' : 'entries']++
         return
       } catch (error) {
@@ -165,7 +168,16 @@ class Importer {
     let writer: Writable | undefined
     if (isWanted) {
       const write = this.#keepExisting ? { ...options, ifAbsent: true } : options
-      const target = { space, namespace: head.namespace, key, write, settle: () => undefined }
+      const { namespace } = head
+      const target = {
+        space,
+        namespace,
+        key,
+        write,
+        settle: () => undefined,
+        isExpendable: engine.mayDrop(namespace),
+        whenRoom: <T>(work: () => T) => whenRoom(engine, work),
+      }
       writer = new BlobWriter(blobs, target, undefined)
       // Each write tells its own; this one is for what nobody waits for.
       writer.on('error', () => {})

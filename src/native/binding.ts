@@ -115,6 +115,8 @@ export interface NativeLogState {
   bytesWritten: number
   bytesCopied: number
   freeBytes: number
+  /** There is a namespace whose entries may be dropped when the last tier is full. */
+  mayDrop: boolean
 }
 
 /** `native/node/src/server.rs`. */
@@ -266,7 +268,13 @@ export interface NativeModule {
     places: Uint8Array,
     isOldest: boolean,
     demotes: boolean,
+    evicts: number,
   ): Buffer
+  setMayDrop(handle: NativeHandle, namespace: string, mayDrop: boolean): void
+  isExpendable(handle: NativeHandle, record: Uint8Array): boolean
+  setMakingRoom(handle: NativeHandle, isMakingRoom: boolean, waitBelow: number): void
+  countEvicted(handle: NativeHandle, tier: 1 | 2, entries: number): void
+  isMakingRoom(handle: NativeHandle): boolean
   syncCopies(handle: NativeHandle): void
   removeLogFile(handle: NativeHandle, file: number): boolean
   giveUpReserve(handle: NativeHandle): boolean

@@ -134,6 +134,8 @@ export interface Space extends ReadSpace {
   /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
   incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): number
   clear(): void
+  /** Stores bytes that may be dropped when the last tier is full, whatever the namespace says of others. */
+  setExpendable(key: Key, bytes: Uint8Array): void
   /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string
   /** Stores bytes that are never evicted: `ifVersion` of the entry to replace, none for a key that must be absent. */
@@ -177,6 +179,7 @@ export interface TierCounters {
   readonly hits: number
   readonly demotedIn: number
   readonly promotedOut: number
+  readonly evictions: number
 }
 
 export interface EngineCounters {
@@ -236,6 +239,11 @@ export interface Engine extends ReadEngine {
    * write has replaced in a lower tier.
    */
   settle(durability: Durability): Promise<void> | undefined
+  /** Whether entries of a namespace may be dropped when the last tier is full. */
+  setMayDrop(namespace: string, mayDrop: boolean): void
+  mayDrop(namespace: string): boolean
+  /** Whether what was refused for want of room on the disk may succeed soon. */
+  readonly isMakingRoom: boolean
   /** Whether there is anything below RAM for a write to survive in. */
   readonly hasTiers: boolean
   /** Resolves when every change made so far survives a power cut. Without tiers below RAM, at once. */

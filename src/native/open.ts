@@ -123,6 +123,7 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   /** Also without tiers of its own: another one in this process may have given the store some. */
   readonly #cold: ColdReads
   readonly #isAnonymous: boolean
+  readonly #droppable = new Set<string>()
 
   constructor(handle: NativeHandle, nearEntries: number, isDaemon: boolean) {
     super(handle, nearEntries)
@@ -142,6 +143,20 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
     if (!this.#cold.reachesBelow) return undefined
     if (durability === 'none') return this.#cold.covered()
     return durability === 'sync' ? this.#cold.durable() : this.#cold.logged()
+  }
+
+  setMayDrop(namespace: string, mayDrop: boolean): void {
+    binding().setMayDrop(this.handle, namespace, mayDrop)
+    if (mayDrop) this.#droppable.add(namespace)
+    else this.#droppable.delete(namespace)
+  }
+
+  mayDrop(namespace: string): boolean {
+    return this.#droppable.has(namespace)
+  }
+
+  get isMakingRoom(): boolean {
+    return binding().isMakingRoom(this.handle)
   }
 
   get native(): NativeHandle {

@@ -23,6 +23,7 @@ export interface Codec {
 const TYPE_BASE = 16
 export const TYPE_BYTES = 6
 export const TYPE_BLOB = 11
+export const TYPE_EXPENDABLE = 12
 /** Fields of an entry in a native scan page. */
 const SCAN_FIELDS = 6
 /** Attempts of `getMany` to see every group whole before it takes what it has. */

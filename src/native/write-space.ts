@@ -6,7 +6,7 @@ import { Purpose } from './answers.ts'
 import { translate } from './binding.ts'
 import type { Durability, Key, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
-import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES } from './space.ts'
+import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES, TYPE_EXPENDABLE } from './space.ts'
 import { putOptions, putVersion } from './write-options.ts'
 
 /** Both sides, in the owner. */
@@ -39,6 +39,15 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
       return this.native().set(key, encodeManifest(manifest)) as string
     } catch (error) {
       control[Control.flags] = 0
+      translate(error)
+    }
+  }
+
+  setExpendable(key: Key, bytes: Uint8Array): void {
+    control[Control.type] = TYPE_EXPENDABLE
+    try {
+      this.native().set(key, bytes)
+    } catch (error) {
       translate(error)
     }
   }

@@ -57,8 +57,14 @@ export class HddLink {
     return page ?? { entries: [], next: undefined }
   }
 
-  async count(): Promise<number> {
-    return (await this.#ask({ kind: 'count' })).entries ?? 0
+  async count(): Promise<{ entries: number; bytes: number }> {
+    const { entries = 0, bytes = 0 } = await this.#ask({ kind: 'count' })
+    return { entries, bytes }
+  }
+
+  /** Makes some room, by dropping what is coldest for good: how many entries went. */
+  async evict(givesBack: boolean): Promise<number> {
+    return (await this.#ask({ kind: 'evict', givesBack })).entries ?? 0
   }
 
   async addKeysToFilter(): Promise<void> {

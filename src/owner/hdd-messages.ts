@@ -33,6 +33,13 @@ export interface AddKeys {
   readonly kind: 'addKeys'
 }
 
+/** Removes some of what is coldest and may go for good. */
+export interface EvictColdest {
+  readonly kind: 'evict'
+  /** Their space is wanted now, not when LevelDB comes to it. */
+  readonly givesBack: boolean
+}
+
 /** Removes what was cleared or has expired. */
 export interface SweepDead {
   readonly kind: 'sweep'
@@ -49,6 +56,7 @@ export type HddRequest = (
   | CountEntries
   | AddKeys
   | SweepDead
+  | EvictColdest
   | CloseHdd
 ) & {
   readonly id: number
@@ -69,7 +77,9 @@ export interface HddReply {
   readonly id: number
   /** Of a `show`. */
   readonly page?: ShownPage
-  /** Of a `count`. */
+  /** Of a `count`; how many went, of an `evict`. */
   readonly entries?: number
+  /** Of a `count`: of keys and records, as they were saved. */
+  readonly bytes?: number
   readonly failure?: { readonly code: string; readonly message: string }
 }

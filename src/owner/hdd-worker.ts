@@ -10,6 +10,7 @@ import { HddTier } from '../tiers/hdd.ts'
 import { isHashedKey, storedKey } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
 import type { TierDrop, TierEntry } from '../tiers/tier.ts'
+import { HddHand } from './hdd-hand.ts'
 import type { HddReply, HddRequest, SaveRecords, ShownEntry, ShownPage, ShowPage } from './hdd-messages.ts'
 import type { TierThreadData } from './messages.ts'
 
@@ -46,6 +47,14 @@ async function report(demoted: number): Promise<undefined> {
   const { entries, bytes } = await tier.stats()
   binding().reportTier(handle, 2, entries, bytes, demoted)
 }
+
+const hand = new HddHand(tier, {
+  isExpendable: (record) => binding().isExpendable(handle, record),
+  dropped: async (entries) => {
+    binding().countEvicted(handle, 2, entries)
+    await report(0)
+  },
+})
 
 let isAnswering = false
 let isClosed = false
@@ -177,7 +186,9 @@ async function perform(request: HddRequest): Promise<Omit<HddReply, 'id'>> {
     case 'show':
       return { page: await show(request) }
     case 'count':
-      return { entries: (await tier.stats()).entries }
+      return tier.stats()
+    case 'evict':
+      return { entries: await hand.evict(request.givesBack) }
     case 'addKeys':
       await addKeys()
       return {}

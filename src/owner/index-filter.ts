@@ -30,7 +30,7 @@ export async function rebuildFilter(
   hdd: HddLink | undefined,
   isStopping: () => boolean,
 ): Promise<void> {
-  const below = hdd === undefined ? 0 : await hdd.count()
+  const below = hdd === undefined ? 0 : (await hdd.count()).entries
   const rebuild = binding().beginFilter(handle, index.count().entries + below)
   if (rebuild === 0) return
   let isComplete = false

@@ -245,7 +245,7 @@ async function run(): Promise<void> {
     if (ms > 0) await rest(ms)
     return !isStopping
   }
-  const drain = new LogDrain({ ...keeper, ...data, pause })
+  const drain = new LogDrain({ ...keeper, ...data, pause, checkpoint: () => enqueueCheckpoint(true) })
   let filteredAt = -1
   const kept = Promise.all([
     keep(async () => {

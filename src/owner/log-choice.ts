@@ -19,6 +19,8 @@ export interface LogSituation {
   readonly isShort: boolean
   /** The SSD tier is full, and what is cold has somewhere to go. */
   readonly demotes?: boolean
+  /** All tiers are full, and what is coldest goes. */
+  readonly evicts?: boolean
 }
 
 /** While the log is written to: at most 2.4 bytes are copied for each that comes free. */
@@ -30,16 +32,19 @@ const liveShareShort = 0.95
 /** Of the log, for deletes: beyond it the oldest file goes, whatever is in it, because only that ends deletes. */
 const deleteShare = 1 / 16
 
-export function chooseFile({ files, oldest, isQuiet, isShort, demotes }: LogSituation): LogFile | undefined {
+export function chooseFile(situation: LogSituation): LogFile | undefined {
+  const { files, oldest, isQuiet, isShort, demotes = false, evicts = false } = situation
   const [first] = files
   if (first === undefined) return undefined
-  if (demotes === true && first.number === oldest) return first
+  if (demotes && first.number === oldest) return first
   const total = sumOf(files, (file) => file.bytes)
   const deletes = sumOf(files, (file) => file.deleteBytes)
   if (first.number === oldest && deletes > total * deleteShare) return first
   let emptiest = first
   for (const file of files) if (shareOf(file) < shareOf(emptiest)) emptiest = file
   const share = shareOf(emptiest)
+  // Rather what nobody needs than what is cold.
+  if (evicts && share > liveShareBusy) return first.number === oldest ? first : undefined
   if (share <= liveShareBusy || (isShort && share <= liveShareShort)) return emptiest
   const isLoose = total > bytesPerLiveQuiet * sumOf(files, (file) => file.liveBytes)
   return isQuiet && isLoose ? emptiest : undefined

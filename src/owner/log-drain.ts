@@ -1,20 +1,19 @@
 /**
  * Gives space of the log back: what still stands in a file is appended again at the head, as copies; the log is synced,
  * then the index, and then the file goes. With an HDD tier and the SSD tier full, what nobody has read goes there
- * instead, synced before its row goes. Killed between any two steps, the file is still there or not needed.
+ * instead, synced before its row goes; with the last tier full what is coldest goes for good (`room.ts`). Killed between any two steps, the file is still there or not needed.
  * `docs/decisions/0012-log-drain.md`, `0018-hdd-tier.md`.
  *
  * Runs in the thread that keeps the index, in slices: no commit comes between the look at the index and the copies.
  */
-import { statfsSync, statSync } from 'node:fs'
 import { systemClock } from '../base/clock.ts'
-import { binding, type NativeHandle, type NativeLogState } from '../native/binding.ts'
+import { binding, type NativeLogState } from '../native/binding.ts'
 import { changeHeadBytes, type Move, packMoves } from '../tiers/index-batch.ts'
 import { kindClear, kindDelete, storedKey } from '../tiers/index-row.ts'
-import type { LogIndex } from '../tiers/log-index.ts'
 import type { HddLink } from './hdd-link.ts'
 import { chooseFile, type LogFile } from './log-choice.ts'
 import { type LiveBytes, reportIndex } from './log-live.ts'
+import { type Pressure, Room, type RoomThread } from './room.ts'
 
 /** Never set back. */
 const nowMs = () => systemClock.monotonicUs() / 1000
@@ -39,21 +38,12 @@ const retryMs = 60_000
 const tombstonesAtOnce = 4096
 /** Bytes of records that go to the HDD tier at a time. */
 const demotedBytes = 4 * 1024 * 1024
-/** What is left free of a file system, unless the options say otherwise: a twentieth of it, at most this. */
-const floorMost = 4 * 1024 ** 3
-const floorShare = 20
 
-export interface DrainThread {
-  readonly handle: NativeHandle
-  readonly index: LogIndex
+export interface DrainThread extends RoomThread {
   readonly live: LiveBytes
-  readonly hdd: HddLink | undefined
   readonly fileBytes: number
-  readonly ssdDir: string
-  readonly ssdFloorBytes: number | undefined
-  readonly ssdBudgetBytes: number | undefined
-  readonly hddDir: string | undefined
-  readonly hddFloorBytes: number | undefined
+  /** Brings the index up to the end of the log. */
+  checkpoint(): Promise<void>
   isStopping(): boolean
   /** Lets other work of the thread run, after `ms` if given. False when it is to stop. */
   pause(ms: number): Promise<boolean>
@@ -78,17 +68,19 @@ interface Found {
   /** Rows that lead elsewhere from now on, or go. */
   readonly moves: Move[]
   readonly cold: Cold[]
+  /** How many were dropped for want of room. */
+  evicted: number
 }
 
-interface Draining {
+interface Draining extends Pressure {
   /** No file lies before it. */
   readonly isOldest: boolean
-  /** What nobody has read goes to the HDD tier. */
-  readonly demotes: boolean
 }
 
 /** Why a change was not copied; see `native/node/src/drain.rs`. */
-const Kept = { outdated: 1, cold: 2 } as const
+const Kept = { outdated: 1, cold: 2, evicted: 3 } as const
+/** What the native part may drop. */
+const Evicts = { nothing: 0, coldest: 1, all: 2 } as const
 /** Above any version. */
 const versionMost = 2n ** 64n - 1n
 
@@ -99,9 +91,11 @@ export class LogDrain {
   #retryAt = 0
   /** Files that cannot be read whole stay. */
   readonly #damaged = new Set<number>()
+  readonly #room: Room
 
   constructor(thread: DrainThread) {
     this.#thread = thread
+    this.#room = new Room(thread)
   }
 
   /** Drains a file if one is due. False when none is, or the thread is to stop. Does not reject: what fails is warned of. */
@@ -112,14 +106,25 @@ export class LogDrain {
       // Not beside a drain: what that saves below would come after the delete it does not know of yet.
       await this.#bury()
       const state = binding().logState(this.#thread.handle)
+      const pressure = await this.#room.look(state)
+      if (pressure === undefined) return true
       const oldest = state.files[0]
-      const demotes = this.#isFull(state) && this.#hasRoomBelow()
-      file = chooseFile({ files: this.#filesOf(state), oldest, ...this.#pressureOf(state), demotes })
-      if (file === undefined) return false
+      file = chooseFile({ files: this.#filesOf(state), oldest, ...this.#stateOf(state), ...pressure })
+      if (file === undefined) {
+        if (pressure.evicts) await this.#wantFile(state)
+        return false
+      }
       const isOldest = file.number === oldest
-      return await this.#drain(file.number, { isOldest, demotes: demotes && isOldest })
+      const { demotes, evicts } = isOldest ? pressure : { demotes: false, evicts: false }
+      const isDone = await this.#drain(file.number, { isOldest, demotes, evicts })
+      if (isDone && pressure.evicts) {
+        const copied = binding().logState(this.#thread.handle).bytesCopied - state.bytesCopied
+        this.#room.made(file.bytes, copied, state.files.length / 2)
+      }
+      return isDone
     } catch (error) {
       if (this.#thread.isStopping()) return false
+      this.#room.failed()
       const { code, message } = error as { code?: string; message: string }
       if (code === 'ERR_RAMCACHE_CORRUPT' && file !== undefined) this.#damaged.add(file.number)
       else this.#retryAt = nowMs() + retryMs
@@ -142,20 +147,10 @@ export class LogDrain {
     }
   }
 
-  /** Whether the SSD tier has what it may have. */
-  #isFull({ files, freeBytes }: NativeLogState): boolean {
-    const { hdd, index, ssdDir, ssdFloorBytes, ssdBudgetBytes = Number.POSITIVE_INFINITY } = this.#thread
-    if (hdd === undefined) return false
-    let bytes = statSync(index.path).size
-    for (let at = 1; at < files.length; at += 2) bytes += files[at] as number
-    return bytes > ssdBudgetBytes || freeBytes < (ssdFloorBytes ?? floorOf(ssdDir))
-  }
-
-  #hasRoomBelow(): boolean {
-    const { hddDir, hddFloorBytes } = this.#thread
-    if (hddDir === undefined) return false
-    const { bavail, bsize } = statfsSync(hddDir)
-    return bavail * bsize >= (hddFloorBytes ?? floorOf(hddDir))
+  /** There must be room, and the index does not have the oldest file yet, or that cannot be read. */
+  async #wantFile({ files }: NativeLogState): Promise<void> {
+    await this.#thread.checkpoint()
+    this.#room.made(0, 0, files.length / 2)
   }
 
   #filesOf({ files }: NativeLogState): LogFile[] {
@@ -172,7 +167,7 @@ export class LogDrain {
     return found
   }
 
-  #pressureOf({ bytesWritten, freeBytes }: NativeLogState): { isQuiet: boolean; isShort: boolean } {
+  #stateOf({ bytesWritten, freeBytes }: NativeLogState): { isQuiet: boolean; isShort: boolean } {
     if (bytesWritten !== this.#written) this.#writtenAt = nowMs()
     this.#written = bytesWritten
     const isQuiet = nowMs() - this.#writtenAt >= quietMs
@@ -181,19 +176,19 @@ export class LogDrain {
 
   async #drain(file: number, how: Draining): Promise<boolean> {
     const { handle, live, pause } = this.#thread
-    let found: Found = { moves: [], cold: [] }
+    let found: Found = { moves: [], cold: [], evicted: 0 }
     for (let offset = 0; ; ) {
       const part = binding().readLogFile(handle, file, offset, sliceBytes)
       this.#copy(file, this.#standing(part.entries, file, how.isOldest), how, found)
       if (part.next === 0) break
       if (found.moves.length >= movesMost) {
         if (!(await this.#move(file, found))) return false
-        found = { moves: [], cold: [] }
+        found = { moves: [], cold: [], evicted: 0 }
       }
       const read = part.next - offset
       offset = part.next
       // Copies that no row leads to are nothing: the next drain makes them again.
-      if (!(await pause(this.#waitFor(read)))) return false
+      if (!(await pause(how.evicts ? 0 : this.#waitFor(read)))) return false
     }
     if (!(await this.#move(file, found))) return false
     binding().removeLogFile(handle, file)
@@ -203,7 +198,7 @@ export class LogDrain {
 
   /** How long a slice of so many bytes keeps the drain from the next one. */
   #waitFor(bytes: number): number {
-    const { isQuiet, isShort } = this.#pressureOf(binding().logState(this.#thread.handle))
+    const { isQuiet, isShort } = this.#stateOf(binding().logState(this.#thread.handle))
     return isQuiet || isShort ? 0 : (bytes / busyBytesPerSecond) * 1000
   }
 
@@ -250,19 +245,30 @@ export class LogDrain {
       }
       const own = Buffer.from(key)
       found.moves.push({ key: own, oldFile: file, oldOffset, file: newFile, offset: newFile && offset })
+      if (newFile === 0 && offset === Kept.evicted) found.evicted++
       if (newFile === 0 && offset === Kept.cold) found.cold.push({ key: own, offset: oldOffset, bytes })
     }
   }
 
-  #append(file: number, places: Buffer, { isOldest, demotes }: Draining): Buffer {
+  #append(file: number, places: Buffer, { isOldest, demotes, evicts }: Draining): Buffer {
     const { handle } = this.#thread
+    const append = (spares: number) => binding().appendCopies(handle, file, places, isOldest, demotes, spares)
+    const spares = evicts ? Evicts.coldest : Evicts.nothing
     try {
-      return binding().appendCopies(handle, file, places, isOldest, demotes)
+      return this.#withReserve(() => append(spares))
     } catch (error) {
-      // What the reserve is for; it is made again when the file is gone.
-      const isFull = (error as { code?: string }).code === 'ERR_RAMCACHE_FULL'
-      if (!isFull || !binding().giveUpReserve(handle)) throw error
-      return binding().appendCopies(handle, file, places, isOldest, demotes)
+      if (!evicts || !isFullError(error)) throw error
+      return append(Evicts.all)
+    }
+  }
+
+  /** The reserve is for what makes room; it is made again when there is some. */
+  #withReserve<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      if (!isFullError(error) || !binding().giveUpReserve(this.#thread.handle)) throw error
+      return work()
     }
   }
 
@@ -270,7 +276,7 @@ export class LogDrain {
    * The lower tier first, then the log, even without moves, for a newer change that made a record superfluous must be
    * durable too; then the index. False when the thread is to stop: then nothing has moved.
    */
-  async #move(file: number, { moves, cold }: Found): Promise<boolean> {
+  async #move(file: number, { moves, cold, evicted }: Found): Promise<boolean> {
     const { handle, index, live, hdd } = this.#thread
     if (hdd !== undefined) {
       if (!(await this.#demote(file, cold, hdd))) return false
@@ -280,7 +286,15 @@ export class LogDrain {
       await hdd.drop(dead.map(({ key }) => ({ key: storedKey(key), version: versionMost })))
     }
     binding().syncCopies(handle)
-    if (moves.length > 0) live.apply(await index.relocate(packMoves(moves)))
+    if (moves.length > 0) {
+      const packed = packMoves(moves)
+      const relocated = index.relocate(packed).catch((error: unknown) => {
+        if (!isFullError(error) || !binding().giveUpReserve(handle)) throw error
+        return index.relocate(packed)
+      })
+      live.apply(await relocated)
+    }
+    if (evicted > 0) binding().countEvicted(handle, 1, evicted)
     reportIndex(handle, index)
     return true
   }
@@ -298,7 +312,6 @@ export class LogDrain {
   }
 }
 
-function floorOf(path: string): number {
-  const { blocks, bsize } = statfsSync(path)
-  return Math.min(floorMost, Math.floor((blocks * bsize) / floorShare))
+function isFullError(error: unknown): boolean {
+  return (error as { code?: string }).code === 'ERR_RAMCACHE_FULL'
 }

@@ -14,6 +14,7 @@ export interface TierThreadData {
   /** Directory of the HDD tier, if there is one. */
   readonly hddDir: string | undefined
   readonly hddFloorBytes: number | undefined
+  readonly hddBudgetBytes: number | undefined
   /** What was in RAM comes up again after a start. */
   readonly warms: boolean
   /** Namespaces whose pinned entries must be in RAM before the store is used. */

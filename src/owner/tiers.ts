@@ -12,8 +12,10 @@ import { startThread } from './threads.ts'
 
 /** Changes are on disk this long after they were made, at the latest. */
 const syncIntervalMs = 1000
-/** Files of the value log, unless the SSD tier is to be small; what a full disk leaves for deletes is two of them. */
+/** Files of the value log, unless the SSD tier is to be small. */
 const fileBytesMost = 64 * 1024 * 1024
+/** What a full disk leaves for deletes and for drains is two files, and some commits of the index. */
+const indexReserveBytes = 2 * 1024 * 1024
 const fileBytesLeast = 1024 * 1024
 /** A budget of the SSD tier is at least so many files. */
 const filesLeast = 16
@@ -107,11 +109,12 @@ class Tiers {
       // Threads may have another working directory one day, and the mark of the tier names it.
       hddDir: hdd && resolve(hdd.path),
       hddFloorBytes: hdd?.floorBytes,
+      hddBudgetBytes: hdd?.budgetBytes,
       warms,
       pinnedNamespaces: [structuresNamespace, blobsNamespace],
       syncIntervalMs,
       fileBytes: wholeBytes,
-      reserveBytes: 2 * wholeBytes,
+      reserveBytes: 2 * wholeBytes + indexReserveBytes,
     }
     const keeper = startThread('index-worker', data)
     // They load their code meanwhile.

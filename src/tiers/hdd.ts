@@ -168,6 +168,12 @@ export class HddTier implements Tier {
     return { found: entries, next }
   }
 
+  /** Has the space of what was dropped between two keys given back now, not when LevelDB comes to it. */
+  giveBack(from: Buffer, to: Buffer): Promise<void> {
+    const level = this.#opened()
+    return this.#enqueue(() => this.#guard('be written', () => level.compactRange(from, to)))
+  }
+
   async stats(): Promise<TierStats> {
     this.#opened()
     return { ...this.#state }

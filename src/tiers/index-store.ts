@@ -17,6 +17,8 @@ import type { LmdbFile } from './lmdb-file.ts'
 export const pieceEntriesMax = 8192
 /** Fewer than this make the synchronisations the larger part of a commit. */
 const pieceEntriesMin = 256
+/** And this many are brought to a disk that is all but full. */
+const pieceEntriesShort = 16
 /** What LMDB may hold of the pages that one transaction writes, of the memory of the store. */
 const pieceShare = 1 / 32
 const pageBytes = 4096
@@ -94,8 +96,7 @@ export class IndexStore {
     let at = 0
     let left = count
     do {
-      const pieces = Math.ceil(left / pieceEntries)
-      const size = pieces === 0 ? 0 : Math.ceil(left / pieces)
+      const size = this.#sizeOf(left, pieceEntries)
       left -= size
       this.transact(size, (state) => {
         for (let index = 0; index < size; index++) {
@@ -108,6 +109,14 @@ export class IndexStore {
       })
       if (left > 0) await turn()
     } while (left > 0)
+  }
+
+  /** Entries of the next piece: fewer where the disk has no room for more. */
+  #sizeOf(left: number, pieceEntries: number): number {
+    const pieces = Math.ceil(left / pieceEntries)
+    let size = pieces === 0 ? 0 : Math.ceil(left / pieces)
+    while (size > pieceEntriesShort && !this.file.hasRoom(bytesMax(size))) size >>= 1
+    return size
   }
 
   /** One transaction, synced; the state is what it was when it fails. */

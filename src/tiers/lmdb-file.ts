@@ -115,6 +115,19 @@ export class LmdbFile {
     }
   }
 
+  /** Bytes of the pages that hold something. */
+  usedBytes(): number {
+    return this.look(() => {
+      let bytes = 0
+      for (const database of [this.rows, this.tombstones, this.meta]) {
+        const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } =
+          database.getStats() as PageStats
+        bytes += (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize
+      }
+      return bytes
+    })
+  }
+
   /** A compacted copy of the newest commit, beside writes; not synced. */
   async copyTo(path: string): Promise<void> {
     this.#checkOpen()
@@ -175,6 +188,14 @@ export class LmdbFile {
       cause,
     )
   }
+}
+
+/** What LMDB says of a database; lmdb-js does not say what it gives. */
+interface PageStats {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
 }
 
 /** EIO: what LMDB makes of a write that the disk took half of, because it is full. */

@@ -259,6 +259,11 @@ export class LogIndex {
     return { entries: rows, bytes, tombstones }
   }
 
+  /** What it takes of its file, which never shrinks. */
+  usedBytes(): number {
+    return this.#file.usedBytes()
+  }
+
   /**
    * Tombstones, oldest first, at most `limit`, by the keys their rows lie under: what the tier below must drop. Some may
    * have been overtaken by a newer write.

@@ -198,7 +198,19 @@ describe('open options', () => {
     [{ dir: 'x', tiers: { hdd: true } }, 'tiers.hdd must be false or an object, not true'],
     [
       { dir: 'x', tiers: { hdd: { path: 'h', budget: 1 } } },
-      'unknown option "budget" in tiers.hdd; known are: path, floor',
+      'budget of tiers.hdd is 1, below the minimum of 16777216 bytes',
+    ],
+    [
+      { dir: 'x', tiers: { hdd: { path: 'h', limit: 1 } } },
+      'unknown option "limit" in tiers.hdd; known are: path, floor, budget',
+    ],
+    [
+      { dir: 'x', namespaces: { a: { onFull: 'refuse' } } },
+      "onFull of namespaces.a must be 'evict-coldest' or 'error', not \"refuse\"",
+    ],
+    [
+      { dir: 'x', tiers: { ssd: false }, namespaces: { a: { onFull: 'error' } } },
+      "onFull 'error' of namespaces.a needs a disk",
     ],
     [{ dir: 'x', tiers: { ssd: false, hdd: { path: 'h' } } }, 'tiers.hdd needs the SSD tier'],
     [{ dir: 'x', tiers: { ssd: { budget: '1mb' } } }, 'below the minimum of 16777216 bytes'],

@@ -15,6 +15,8 @@ pub struct Usage {
     pub charges: [AtomicU64; 2],
     /// Whether a volatile record has ever come into RAM: those are in no index below.
     pub has_volatile: AtomicBool,
+    /// Its entries may be dropped when the last tier is full: `onFull: 'evict-coldest'`.
+    pub may_drop: AtomicBool,
 }
 
 /// The id of a name, or `None` when no such namespace has been made.

@@ -51,6 +51,8 @@ pub mod value_type {
     pub const UTF8: u8 = 2;
     /// A little-endian double.
     pub const NUMBER: u8 = 3;
+    /// Bytes of a chunk of a blob whose namespace lets its entries be dropped when the last tier is full.
+    pub const EXPENDABLE: u8 = 12;
 }
 
 /// A decoded header. Lengths have been checked against the limits, not against the segment.

@@ -5,7 +5,7 @@ mod support;
 #[path = "support/tiered.rs"]
 mod tiered;
 
-use ramcache_core::below::{Answer, Purpose};
+use ramcache_core::below::{Answer, Evicts, Purpose};
 use ramcache_core::ops::{Conditions, Number};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -189,6 +189,124 @@ fn a_read_whose_file_was_drained_asks_the_index_again() {
     for number in 0..3000 {
         assert_eq!(tiered.get(&key_of(number)), Some(value_of(number, 1)), "key {number}");
     }
+    tiered.close();
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// Where the last tier is full and drops what is coldest, a key has the value it was given last, or none.
+#[test]
+fn what_is_dropped_for_want_of_room_is_a_miss_and_nothing_older() {
+    for (name, lower) in [("drops", None), ("drops-three", Some(Lower::new()))] {
+        drops(name, lower);
+    }
+}
+
+fn drops(name: &str, lower: Option<Lower>) {
+    let seed = support::seed();
+    println!("{name}: seed {seed}");
+    let mut random = Random(seed);
+    let dir = fresh_dir(name);
+    let index = Arc::new(Mutex::new(Index { lower, ..Index::default() }));
+    let mut model: HashMap<u64, Vec<u8>> = HashMap::new();
+    const KEYS: u64 = 3000;
+    let mut tiered = Tiered::open(&dir, 1 << 20, Arc::clone(&index));
+    tiered.owned.store().set_may_drop(0, true);
+    let (mut found, mut missed, mut evicted) = (0, 0, 0);
+    for step in 0..25_000u64 {
+        let number = random.below(KEYS);
+        let key = key_of(number);
+        match random.below(100) {
+            0..45 => match (tiered.get(&key), model.get(&number)) {
+                (Some(value), known) => {
+                    assert_eq!(Some(&value), known, "step {step} key {number}");
+                    found += 1;
+                }
+                (None, Some(_)) => missed += 1,
+                (None, None) => {}
+            },
+            45..80 => {
+                let value = value_of(number, step);
+                assert!(tiered.set(&key, &value, Conditions::default(), 0));
+                model.insert(number, value);
+            }
+            80..93 => {
+                tiered.delete(&key);
+                model.remove(&number);
+            }
+            93..98 => {
+                tiered.checkpoint(random.below(4) != 0);
+                // To the oldest file, or to another one, which drops nothing.
+                let files = tiered.drainable();
+                let choice = random.below(2) as usize * random.below(files.len() as u64 + 1) as usize;
+                tiered.evicts = [Evicts::Coldest, Evicts::Coldest, Evicts::All][random.below(3) as usize];
+                if let Some(file) = files.get(choice) {
+                    tiered.drain(*file, random.below(6) as u32);
+                }
+            }
+            98 => tiered.bury(random.below(2) == 0),
+            _ if random.below(20) == 0 => {
+                evicted += tiered.evicted;
+                tiered.close();
+                if random.below(3) == 0 {
+                    let mut index = index.lock().expect("no panic");
+                    let lower = index.lower.take();
+                    *index = Index { lower, ..Index::default() };
+                }
+                tiered = Tiered::open(&dir, 1 << 20, Arc::clone(&index));
+                tiered.owned.store().set_may_drop(0, true);
+            }
+            _ => {}
+        }
+    }
+    evicted += tiered.evicted;
+    println!("{name}: found {found}, missed {missed}, evicted {evicted}");
+    assert!(evicted > 1000 && found > 1000 && missed > 100);
+    tiered.owned.store().check().expect("the arena is whole");
+    tiered.close();
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// A drain that drops spares what is read and what RAM has, but never more than half of what it meets.
+#[test]
+fn what_is_warm_is_dropped_last() {
+    let dir = fresh_dir("warm");
+    let mut tiered = Tiered::open(&dir, 1 << 20, Arc::default());
+    tiered.owned.store().set_may_drop(0, true);
+    const KEYS: u64 = 6000;
+    for number in 0..KEYS {
+        assert!(tiered.set(&key_of(number), &value_of(number, 1), Conditions::default(), 0));
+    }
+    tiered.checkpoint(true);
+    let in_oldest: Vec<u64> = {
+        let index = tiered.index.lock().expect("no panic");
+        let oldest = index.rows.values().map(|row| row.0.file).min().expect("there are files");
+        let is_there = |number: &u64| {
+            let row = index.rows.get(&[&[0, 0], key_of(*number).as_slice()].concat());
+            row.is_some_and(|row| row.0.file == oldest)
+        };
+        (0..KEYS).filter(is_there).collect()
+    };
+    assert!(in_oldest.len() > 100, "{} keys in the oldest file", in_oldest.len());
+    let warm: Vec<u64> = in_oldest.iter().copied().filter(|number| number % 5 == 0).collect();
+    for number in &warm {
+        assert!(tiered.get(&key_of(*number)).is_some());
+    }
+    tiered.evicts = Evicts::Coldest;
+    let oldest = tiered.drainable()[0];
+    tiered.drain(oldest, 5);
+    let left: Vec<u64> =
+        in_oldest.iter().copied().filter(|number| tiered.get(&key_of(*number)).is_some()).collect();
+    assert!(tiered.evicted as usize >= in_oldest.len() / 2);
+    let spared = warm.iter().filter(|number| left.contains(number)).count();
+    // Where many of them lie together some go.
+    assert!(spared * 4 >= warm.len() * 3, "{spared} of {} warm ones", warm.len());
+    assert!(left.len() < in_oldest.len() / 2 + 1, "{} of {}", left.len(), in_oldest.len());
+    // What a namespace does not let go of is copied, whatever there is.
+    tiered.owned.store().set_may_drop(0, false);
+    tiered.evicts = Evicts::All;
+    let (before, oldest) = (tiered.evicted, tiered.drainable()[0]);
+    tiered.drain(oldest, 5);
+    assert_eq!(tiered.evicted, before);
     tiered.close();
     let _ = std::fs::remove_dir_all(&dir);
 }

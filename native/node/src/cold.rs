@@ -271,11 +271,12 @@ fn below_json(store: &ramcache_core::store::Store, counts: &Counts) -> String {
     let load = |word: &ramcache_core::sync::AtomicU64| word.load(Ordering::Relaxed);
     let tier = |counts: &TierCounts, demoted: u64| {
         format!(
-            r#"{{"entries":{},"bytes":{},"hits":{},"demotedIn":{demoted},"promotedOut":{}}}"#,
+            r#"{{"entries":{},"bytes":{},"hits":{},"demotedIn":{demoted},"promotedOut":{},"evictions":{}}}"#,
             load(&counts.entries),
             load(&counts.bytes),
             load(&counts.hits),
             load(&counts.promoted),
+            load(&counts.evicted),
         )
     };
     let (ssd, hdd) = (&below.counts.ssd, &below.counts.hdd);

@@ -3,7 +3,7 @@
 use crate::cold::{coded, owner, Handle, Result};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use ramcache_core::below::{Draining, Moved, Tier};
+use ramcache_core::below::{Draining, Evicts, Moved, Tier};
 use ramcache_core::log::LogLocation;
 use ramcache_core::sync::Ordering;
 
@@ -28,7 +28,7 @@ pub fn read_log_file(
 
 /// Copies changes of a file, packed as `u32 offset | u32 bytes`, to the head of the log. The answer, for each:
 /// `u32 file | u32 offset`, with file 0 when it was not copied: offset 0, it is dead; 1, the log has a newer one; 2, it
-/// is for the tier below.
+/// is for the tier below; 3, it is dropped. `evicts`: 0 nothing, 1 what is coldest, 2 all that may be dropped.
 #[napi(js_name = "appendCopies")]
 pub fn append_copies(
     handle: &External<Handle>,
@@ -36,16 +36,23 @@ pub fn append_copies(
     packed: Uint8Array,
     is_oldest: bool,
     demotes: bool,
+    evicts: u32,
 ) -> Result<Buffer> {
     let places = places_of(file, packed.as_ref());
     let mut answer = Vec::with_capacity(places.len() * 8);
-    let how = Draining { is_oldest, demotes };
+    let evicts = match evicts {
+        0 => Evicts::Nothing,
+        1 => Evicts::Coldest,
+        _ => Evicts::All,
+    };
+    let how = Draining { is_oldest, demotes, evicts };
     for moved in owner(handle)?.append_copies(&places, how).map_err(coded)? {
         let (file, offset) = match moved {
             Moved::To(place) => (place.file, place.offset),
             Moved::Dead => (0, 0),
             Moved::Outdated => (0, 1),
             Moved::Cold => (0, 2),
+            Moved::Evicted => (0, 3),
         };
         answer.extend_from_slice(&file.to_le_bytes());
         answer.extend_from_slice(&offset.to_le_bytes());
@@ -104,12 +111,16 @@ pub struct NativeLogState {
     pub bytes_written: f64,
     pub bytes_copied: f64,
     pub free_bytes: f64,
+    /// There is a namespace whose entries may be dropped when the last tier is full.
+    pub may_drop: bool,
 }
 
 #[napi(js_name = "logState")]
 pub fn log_state(handle: &External<Handle>) -> Result<NativeLogState> {
-    let state = owner(handle)?.log_state().map_err(coded)?;
+    let store = owner(handle)?;
+    let state = store.log_state().map_err(coded)?;
     Ok(NativeLogState {
+        may_drop: store.may_drop_any(),
         files: state.files.iter().flat_map(|file| [file.number as f64, file.bytes as f64]).collect(),
         bytes_written: state.bytes_written as f64,
         bytes_copied: state.bytes_copied as f64,
@@ -151,4 +162,40 @@ pub fn is_dead_below(
 ) -> Result<bool> {
     let (_, clock, _) = version.get_u64();
     Ok(owner(handle)?.is_dead_below(namespace, clock, expires_at as u64))
+}
+
+/// Says of a namespace whether its entries may be dropped when the last tier is full.
+#[napi(js_name = "setMayDrop")]
+pub fn set_may_drop(handle: &External<Handle>, name: String, may_drop: bool) -> Result<()> {
+    let store = owner(handle)?;
+    store.set_may_drop(store.namespace(&name).map_err(coded)?, may_drop);
+    Ok(())
+}
+
+/// Whether a record of the HDD tier may be dropped, and nobody has read it since this was asked before.
+#[napi(js_name = "isExpendable")]
+pub fn is_expendable(handle: &External<Handle>, record: Uint8Array) -> Result<bool> {
+    Ok(owner(handle)?.is_expendable(record.as_ref()))
+}
+
+/// Says whether the tiers are making room, and from how many free bytes on values wait for it.
+#[napi(js_name = "setMakingRoom")]
+pub fn set_making_room(handle: &External<Handle>, is_making_room: bool, wait_below: f64) -> Result<()> {
+    owner(handle)?.set_making_room(is_making_room, wait_below as u64);
+    Ok(())
+}
+
+/// Counts what was dropped for want of room: from 1 the SSD tier, 2 the HDD tier.
+#[napi(js_name = "countEvicted")]
+pub fn count_evicted(handle: &External<Handle>, tier: u32, entries: f64) -> Result<()> {
+    let Some(below) = owner(handle)?.below() else { return Ok(()) };
+    let counts = below.counts.of(if tier == 1 { Tier::Ssd } else { Tier::Hdd });
+    counts.evicted.fetch_add(entries as u64, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether a write that was refused for want of room on the disk may succeed soon.
+#[napi(js_name = "isMakingRoom")]
+pub fn is_making_room(handle: &External<Handle>) -> Result<bool> {
+    Ok(owner(handle)?.is_making_room())
 }

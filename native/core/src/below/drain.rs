@@ -5,6 +5,7 @@
 //! changes of a key lie in the log in the order of their versions, copies included, and a delete needs to be kept only
 //! while there is a file before its own. `docs/decisions/0012-log-drain.md`.
 
+use super::serve::stored_header;
 use super::Below;
 use crate::error::{Code, Result, StoreError};
 use crate::feed::Change;
@@ -12,7 +13,8 @@ use crate::layout::superblock;
 use crate::log::format::BATCH_HEADER_BYTES;
 use crate::log::{pack_entry, FileInfo, LogLocation, LogRead, LoggedChange, Position};
 use crate::namespaces;
-use crate::record::{Header, RecordBuffer, FLAG_PINNED, FLAG_VOLATILE};
+use crate::ops::read::{Glimpse, Lookup, Seen};
+use crate::record::{value_type, Header, RecordBuffer, FLAG_PINNED, FLAG_VOLATILE};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
 
@@ -45,16 +47,31 @@ pub enum Moved {
     Outdated,
     /// Nobody has read it: it is for the tier below, and is not copied.
     Cold,
+    /// Nobody has read it, and there is no room for it anywhere: it goes.
+    Evicted,
+}
+
+/// Whether a drain drops what lives, to make room where there is nothing below: of namespaces that let it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Evicts {
+    #[default]
+    Nothing,
+    /// What was read lately or is in RAM stays, as long as half of what could go does go.
+    Coldest,
+    /// There is no room for copies of what could go.
+    All,
 }
 
 /// What a drain does with the records of a file that stand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Draining {
     /// No file lies before it, so nothing older of its keys is in the log.
     pub is_oldest: bool,
     /// What was not read goes to the tier below. Only from the oldest file: an index that is made anew would find an
     /// older record of the key in an older one.
     pub demotes: bool,
+    /// The same holds for what is dropped.
+    pub evicts: Evicts,
 }
 
 /// What to do with a change.
@@ -64,6 +81,40 @@ enum Plan {
     Bury,
     Drop,
     Demote,
+    Evict,
+}
+
+/// What a drain that evicts has met and kept of what could go: bytes in the log.
+#[derive(Default)]
+struct Spared {
+    met: u64,
+    kept: u64,
+}
+
+impl Spared {
+    /// Whether a warm record may stay: then at least half of all has gone.
+    fn spare(&mut self, is_warm: bool, bytes: u32) -> bool {
+        self.met += bytes as u64;
+        let stays = is_warm && (self.kept + bytes as u64) * 2 <= self.met;
+        self.kept += if stays { bytes as u64 } else { 0 };
+        stays
+    }
+}
+
+impl Below {
+    /// Why values wait for room, if they do.
+    pub(super) fn wants_room(&self) -> Option<StoreError> {
+        let least = self.wait_below.load(Ordering::Relaxed);
+        let free = if least == 0 { return None } else { self.log.free_bytes().ok()? };
+        let dir = self.dir.join("log");
+        let message = || {
+            format!(
+                "the disk of the SSD tier is full: {free} bytes are free for {}; entries are dropped until it is {least}",
+                dir.display()
+            )
+        };
+        (free < least).then(|| StoreError::new(Code::Full, message()))
+    }
 }
 
 impl Store {
@@ -116,7 +167,8 @@ impl Store {
     /// [`Store::sync_copies`].
     pub fn append_copies(&self, places: &[LogLocation], how: Draining) -> Result<Vec<Moved>> {
         let below = self.draining()?;
-        assert!(how.is_oldest || !how.demotes, "only the oldest file of the log is demoted");
+        let lets_go = how.demotes || how.evicts != Evicts::Nothing;
+        assert!(how.is_oldest || !lets_go, "records leave the SSD tier from the oldest file of the log only");
         let mut bytes = vec![Vec::new(); places.len()];
         let mut stood = Vec::with_capacity(places.len());
         for (place, bytes) in places.iter().zip(&mut bytes) {
@@ -131,10 +183,12 @@ impl Store {
         let mut buffer = RecordBuffer::default();
         let mut payload = Vec::new();
         let mut copied = Vec::new();
+        let mut spared = Spared::default();
+        let in_ram = self.found_in_ram(&stood, how);
         // Between two batches: what is not in the log's index now comes behind the copies.
         let _appending = lock(&below.appending);
         let mut moved = Vec::with_capacity(stood.len());
-        for change in &stood {
+        for (change, is_in_ram) in stood.iter().zip(in_ram) {
             // The same one when it was just committed, and the log's own index has not let go of it yet.
             let is_newer_logged = change.change != Change::Clear
                 && below
@@ -145,7 +199,7 @@ impl Store {
                 moved.push(Moved::Outdated);
                 continue;
             }
-            match self.plan(below, change, how) {
+            match self.plan(below, change, how, is_in_ram, &mut spared) {
                 Plan::Copy => {
                     copied.push((moved.len(), payload.len() as u32));
                     change.pack_copy(&mut payload);
@@ -154,6 +208,10 @@ impl Store {
                 Plan::Drop => {}
                 Plan::Demote => {
                     moved.push(Moved::Cold);
+                    continue;
+                }
+                Plan::Evict => {
+                    moved.push(Moved::Evicted);
                     continue;
                 }
             }
@@ -173,7 +231,26 @@ impl Store {
         Ok(moved)
     }
 
-    fn plan(&self, below: &Below, change: &LoggedChange, how: Draining) -> Plan {
+    /// Which of the changes RAM has as well, where that matters. Before the log is locked, and without a lock: what is found
+    /// only says what is warm.
+    fn found_in_ram(&self, changes: &[LoggedChange], how: Draining) -> Vec<bool> {
+        let is_in_ram = |change: &LoggedChange| {
+            let hash = self.hasher.hash(change.namespace, change.key());
+            let mut seen = Seen::default();
+            self.reader().read(change.namespace, change.key(), hash, &mut Glimpse, &mut seen) == Lookup::Hit
+        };
+        let asks = |change: &LoggedChange| how.evicts == Evicts::Coldest && change.change != Change::Clear;
+        changes.iter().map(|change| asks(change) && is_in_ram(change)).collect()
+    }
+
+    fn plan(
+        &self,
+        below: &Below,
+        change: &LoggedChange,
+        how: Draining,
+        is_in_ram: bool,
+        spared: &mut Spared,
+    ) -> Plan {
         let epoch = namespaces::epoch(&self.arena, change.namespace);
         if change.change == Change::Clear {
             // Few, and what they hide may come from anywhere, so the newest always stays.
@@ -190,6 +267,17 @@ impl Store {
             _ if is_over && how.is_oldest => Plan::Drop,
             _ if is_over => Plan::Bury,
             Change::Delete => Plan::Copy,
+            _ if how.evicts != Evicts::Nothing => {
+                if !self.may_drop(&change.header) {
+                    return Plan::Copy;
+                }
+                let hash = self.hasher.hash(change.namespace, change.key());
+                let is_warm = how.evicts == Evicts::Coldest && (below.recency.take(hash) || is_in_ram);
+                match spared.spare(is_warm, change.location.bytes) {
+                    true => Plan::Copy,
+                    false => Plan::Evict,
+                }
+            }
             _ => {
                 let stays = change.header.flags & (FLAG_PINNED | FLAG_VOLATILE) != 0;
                 let hash = self.hasher.hash(change.namespace, change.key());
@@ -200,6 +288,48 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Whether an entry may be dropped when the last tier is full.
+    pub(super) fn may_drop(&self, header: &Header) -> bool {
+        let is_chunk = header.value_type == value_type::EXPENDABLE;
+        let usage = &self.usage[header.namespace as usize];
+        header.flags & FLAG_PINNED == 0 && (is_chunk || usage.may_drop.load(Ordering::Relaxed))
+    }
+
+    /// Says of a namespace whether its entries may be dropped when the last tier is full.
+    pub fn set_may_drop(&self, namespace: u32, may_drop: bool) {
+        self.usage[namespace as usize].may_drop.store(may_drop, Ordering::Relaxed);
+    }
+
+    /// Whether there is a namespace whose entries may be dropped.
+    pub fn may_drop_any(&self) -> bool {
+        let count = namespaces::count(&self.arena) as usize;
+        self.usage[..count].iter().any(|usage| usage.may_drop.load(Ordering::Relaxed))
+    }
+
+    /// Whether a record of the tier below the SSD tier may be dropped and nobody has read it since it was last asked about.
+    pub fn is_expendable(&self, record: &[u8]) -> bool {
+        let Some(below) = self.below() else { return false };
+        let Some(header) = stored_header(record).filter(|header| self.may_drop(header)) else { return false };
+        let key = &record[header.key_at as usize..header.value_at()];
+        !below.recency.take(self.hasher.hash(header.namespace, key))
+    }
+
+    /// Says whether the tiers are making room, and from how little free space on values wait for it.
+    pub fn set_making_room(&self, is_making_room: bool, wait_below: u64) {
+        if let Some(below) = self.below() {
+            below.is_making_room.store(is_making_room, Ordering::Relaxed);
+            below.wait_below.store(if is_making_room { wait_below } else { 0 }, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a write that was refused for want of room on the disk may succeed soon.
+    pub fn is_making_room(&self) -> bool {
+        let Some(below) = self.below() else { return false };
+        let is_full = below.progress.failure().is_some_and(|failure| failure.code == Code::Full);
+        let is_short = is_full || below.progress.shortage().is_some();
+        is_short && below.is_making_room.load(Ordering::Relaxed) && self.may_drop_any()
     }
 
     /// Gives the records at places of the log, with their values: what the tier below is to keep. A version there is the

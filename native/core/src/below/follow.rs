@@ -92,7 +92,8 @@ impl Follower<'_> {
         }
         self.looked = Instant::now();
         // A look that fails is made again.
-        if matches!(self.below.log.restore_reserve(), Ok(true)) && is_short {
+        let has_reserve = matches!(self.below.log.restore_reserve(), Ok(true));
+        if is_short && has_reserve && self.below.wants_room().is_none() {
             self.below.progress.set_shortage(None);
         }
     }
@@ -147,6 +148,10 @@ impl Follower<'_> {
             let change = change.map_err(|what| StoreError::new(Code::Corrupt, what))?;
             newest = newest.max(change.clock);
             self.below.note(self.store, &change);
+        }
+        if self.below.progress.shortage().is_none() {
+            // Before it is full: what makes room needs some itself.
+            self.below.progress.set_shortage(self.below.wants_room());
         }
         let word = self.store.arena.superblock(superblock::LOGGED_CLOCK);
         word.store(newest.max(word.load(Ordering::Relaxed)), Ordering::Relaxed);

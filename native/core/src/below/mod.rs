@@ -18,7 +18,7 @@ mod start;
 mod touches;
 mod volatile;
 
-pub use drain::{Draining, FilePart, LogState, Moved};
+pub use drain::{Draining, Evicts, FilePart, LogState, Moved};
 pub use misses::{Answer, Bell, Miss, Misses, Purpose, Tier};
 pub use progress::{Orders, Progress};
 pub use scan::{ScanSource, Scanned};
@@ -33,7 +33,7 @@ use crate::log::{LogLocation, LogTotals, LoggedChange, Position, Recovery, TailI
 use crate::namespaces;
 use crate::record::FLAG_PINNED;
 use crate::store::Store;
-use crate::sync::{lock, AtomicU64, Mutex, Ordering};
+use crate::sync::{lock, AtomicBool, AtomicU64, Mutex, Ordering};
 use ceiling::Ceiling;
 use hot::HotKeys;
 use std::path::PathBuf;
@@ -52,6 +52,8 @@ pub struct TierCounts {
     /// Entries that moved up to RAM, and down to here.
     pub promoted: AtomicU64,
     pub demoted: AtomicU64,
+    /// Entries that were dropped from it for want of room.
+    pub evicted: AtomicU64,
 }
 
 /// Numbers for `stats`.
@@ -125,6 +127,10 @@ pub struct Below {
     recency: Recency,
     /// There is a tier below the log and its index.
     has_lower: bool,
+    /// When the last tier is full, what is coldest goes: not while that was tried in vain.
+    is_making_room: AtomicBool,
+    /// Values wait for room while the file system of the log has less free; 0 = they do not.
+    wait_below: AtomicU64,
     /// See [`superblock::LOG_FIRST_FILE`].
     first_file: u32,
     /// Sequence of the last change that covers something with a delete: no volatile write is acknowledged before that is
@@ -153,9 +159,11 @@ impl Below {
             saved_names: AtomicU64::new(namespaces::count(&store.arena) as u64),
             sync_interval: options.sync_interval,
             touches: Touches::new(slots),
-            // Bits for a key in 128 bytes of the budget, when there is somewhere to go for those that were not read.
-            recency: Recency::new(if options.has_lower { slots } else { 1 }),
+            // A bit for a key in 128 bytes of the budget.
+            recency: Recency::new(slots),
             has_lower: options.has_lower,
+            is_making_room: AtomicBool::new(true),
+            wait_below: AtomicU64::new(0),
             first_file: volatile::first_file(store, &log),
             covered: AtomicU64::new(0),
             log,

@@ -168,7 +168,7 @@ impl Store {
 
     fn answer_found(&self, below: &Below, miss: &Miss, found: Found) -> Answer {
         let Found { record, record_bytes, tier, .. } = &found;
-        if *tier == Tier::Ssd && miss.purpose == Purpose::Read {
+        if miss.purpose == Purpose::Read {
             below.recency.touch(miss.hash);
         }
         // A read extends a sliding expiry, which RAM alone can; also after another try.

@@ -67,6 +67,19 @@ impl Destination for Copied {
     }
 }
 
+/// Only whether it is there, without its being used.
+pub struct Glimpse;
+
+impl Destination for Glimpse {
+    const TOUCHES: bool = false;
+    fn value(&mut self, _header: &Header) -> Option<&mut [u8]> {
+        None
+    }
+    fn tags(&mut self, _header: &Header) -> Option<&mut [u8]> {
+        None
+    }
+}
+
 /// A value on the heap, looked at without being used.
 #[derive(Default, Debug)]
 pub struct Peeked(pub Copied);

@@ -1,7 +1,7 @@
 //! A store with a log below it, whose index below is a map.
 
 use crate::support::Random;
-use ramcache_core::below::{Answer, BelowOptions, Draining, Moved, Purpose, Row};
+use ramcache_core::below::{Answer, BelowOptions, Draining, Evicts, Moved, Purpose, Row};
 use ramcache_core::error::Code;
 use ramcache_core::log::{LogLocation, Position};
 use ramcache_core::open::{open, OwnedStore, SHARED_MEMORY_DIR};
@@ -37,6 +37,9 @@ pub struct Index {
 pub struct Tiered {
     pub owned: Arc<OwnedStore>,
     pub index: Arc<Mutex<Index>>,
+    /// What drains of the oldest file do to what may be dropped, and how much they have dropped.
+    pub evicts: Evicts,
+    pub evicted: u64,
     reader: Option<JoinHandle<()>>,
     asker: u32,
     rung: mpsc::Receiver<()>,
@@ -69,7 +72,17 @@ impl Tiered {
         };
         let asker = owned.store().below().expect("started").misses.register(Box::new(bell));
         let reader = Some(start_reader(Arc::clone(&owned), Arc::clone(&index)));
-        Tiered { owned, index, reader, asker, rung, answers: HashMap::new(), buffer: RecordBuffer::default() }
+        Tiered {
+            owned,
+            index,
+            evicts: Evicts::Nothing,
+            evicted: 0,
+            reader,
+            asker,
+            rung,
+            answers: HashMap::new(),
+            buffer: RecordBuffer::default(),
+        }
     }
 
     pub fn close(mut self) {
@@ -218,8 +231,9 @@ impl Tiered {
             from = part.next;
             let standing = self.standing(&part.entries, is_oldest);
             let places: Vec<LogLocation> = standing.iter().map(|(_, place)| *place).collect();
-            let moved =
-                store.append_copies(&places, Draining { is_oldest, demotes }).expect("the log takes copies");
+            let evicts = if is_oldest { self.evicts } else { Evicts::Nothing };
+            let how = Draining { is_oldest, demotes, evicts };
+            let moved = store.append_copies(&places, how).expect("the log takes copies");
             moves.extend(standing.into_iter().zip(moved));
         }
         if steps == 0 {
@@ -233,7 +247,7 @@ impl Tiered {
             let Some(lower) = &mut index.lower else { break };
             match moved {
                 // Whatever is there is older.
-                Moved::Dead => drop(lower.remove(key)),
+                Moved::Dead | Moved::Evicted => drop(lower.remove(key)),
                 Moved::Cold => store
                     .read_records(&[*place], |header, record, run| {
                         let version = header.clock.max(header.expiry_clock);
@@ -254,7 +268,10 @@ impl Tiered {
             let Some(row) = index.rows.get_mut(&key).filter(|row| row.0 == old) else { continue };
             match moved {
                 Moved::To(place) => row.0 = place,
-                Moved::Dead | Moved::Cold => drop(index.rows.remove(&key)),
+                Moved::Dead | Moved::Cold | Moved::Evicted => {
+                    self.evicted += (moved == Moved::Evicted) as u64;
+                    index.rows.remove(&key);
+                }
                 Moved::Outdated => {}
             }
         }
