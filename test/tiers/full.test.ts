@@ -39,7 +39,9 @@ it.each([4 * 1024 * 1024, Number.NEGATIVE_INFINITY])('the index, freeBytesMin %d
   index = await LogIndex.open(dir, { freeBytesMin, verify: true })
   onTestFinished(() => index.close())
   expect(index.position()).toEqual({ file: reached, offset: 0 })
-  expect(index.count().entries).toBe(reached * count)
+  // Pieces of the batch that failed may be there: it is applied again from that position.
+  expect(index.count().entries).toBeGreaterThanOrEqual(reached * count)
+  expect(index.count().entries).toBeLessThan((reached + 1) * count)
   for (const batch of [1, reached]) {
     const key = Buffer.from(`\0\u0001${batch} 7 ${'k'.repeat(200)}`)
     expect(index.find(key)).toMatchObject({ file: batch, offset: 7 })
