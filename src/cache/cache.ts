@@ -60,9 +60,10 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.#namespaces = namespaces
     this.#ttlMs = settings.ttlMs
     this.#durability = settings.durability ?? (engine.hasTiers ? 'async' : 'none')
-    const { ttlMs, onFull } = settings
+    const { ttlMs, onFull, pin } = settings
     this.#isExpendable = onFull === 'evict-coldest'
     if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
+    if (pin !== undefined) engine.setPins(name, pin)
     this.#defaults =
       ttlMs === undefined && this.#durability !== 'none'
         ? undefined
@@ -313,8 +314,9 @@ export function ownerCache(
 ): Cache {
   const settings = { isFrozen, ...namespaces[defaultNamespace] }
   // Also of those that nobody uses yet.
-  for (const [name, { onFull }] of Object.entries(namespaces)) {
+  for (const [name, { onFull, pin }] of Object.entries(namespaces)) {
     if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
+    if (pin !== undefined) engine.setPins(name, pin)
   }
   return new OwnerCache(
     new Lifetime(engine, blobs, stop, scans),

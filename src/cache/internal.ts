@@ -2,9 +2,10 @@
 import { assert } from '../base/assert.ts'
 import type { RemoteStore } from '../client/remote-store.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
-import type { Engine, ReadEngine } from '../native/engine.ts'
+import type { Engine, Key, ReadEngine } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { Blobs, OwnedBlobs } from './blobs.ts'
+import { decide } from './decide.ts'
 import type { ReadonlyCache } from './types.ts'
 
 /** Where a store lies; `ssdDir` when it has a tier there. */
@@ -44,6 +45,17 @@ export function blobsOf(cache: ReadonlyCache): Blobs {
 /** @internal What the background does from time to time: see `OwnedBlobs.sweep`. */
 export function sweepBlobs(cache: ReadonlyCache): Promise<number> {
   return (blobs.get(cache) as OwnedBlobs).sweep()
+}
+
+/** @internal Pins an entry of a namespace, in whatever tier it is, or lets it go. False when there is none. */
+export function pinKey(
+  cache: ReadonlyCache,
+  namespace: string,
+  key: Key,
+  isPinned: boolean,
+): Promise<boolean> {
+  const space = (engineOf(cache) as Engine).space(namespace)
+  return decide(space, key, () => space.pin(key, isPinned))
 }
 
 /** @internal The store under a cache that `open` or `attach` returned. */

@@ -16,7 +16,7 @@ export class PinnedEntries {
   }
 
   setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean {
-    return this.#space.setPinned(key, bytes, ifVersion, ttlMs, true)
+    return this.#space.setPinned(key, bytes, ifVersion, ttlMs)
   }
 
   delete(key: string, ifVersion?: string): boolean {

@@ -41,6 +41,7 @@ export interface ValidatedNamespace {
   readonly durability?: Durability
   readonly isFrozen?: boolean
   readonly onFull?: OnFull
+  readonly pin?: boolean
 }
 
 /** @internal A tier on a disk; sizes in bytes. */
@@ -94,7 +95,6 @@ const openFields = [
 const openLater = ['peers', 'tcp', 'metrics', 'acl'] as const
 const namespaceLater = [
   'quota',
-  'pin',
   'policy',
   'replicate',
   'keep',
@@ -254,11 +254,14 @@ function validateNamespaces(namespaces: unknown, hasTiers: boolean): Record<stri
 
 /** @internal The settings of one namespace, here and in `cache.namespace(name, options)`. */
 export function validateNamespace(options: unknown, where: string): ValidatedNamespace {
-  checkFields(options, where, ['ttl', 'durability', 'frozen', 'onFull', 'ack'], namespaceLater)
+  checkFields(options, where, ['ttl', 'durability', 'frozen', 'onFull', 'pin', 'ack'], namespaceLater)
   const durability = checkDurability(options.durability, where)
   checkAck(options.ack, where)
-  const { ttl, onFull } = options
+  const { ttl, onFull, pin } = options
   const isFrozen = checkFrozen(options.frozen, where)
+  if (pin !== undefined && typeof pin !== 'boolean') {
+    throw configError(`pin of ${where} must be true or false, not ${show(pin)}`)
+  }
   if (onFull !== undefined && onFull !== 'evict-coldest' && onFull !== 'error') {
     throw configError(`onFull of ${where} must be 'evict-coldest' or 'error', not ${show(onFull)}`)
   }
@@ -267,6 +270,7 @@ export function validateNamespace(options: unknown, where: string): ValidatedNam
     ...(durability === undefined ? {} : { durability }),
     ...(isFrozen === undefined ? {} : { isFrozen }),
     ...(onFull === undefined ? {} : { onFull }),
+    ...(pin === undefined ? {} : { pin }),
   }
 }
 

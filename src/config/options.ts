@@ -84,6 +84,12 @@ export interface NamespaceOptions {
    * (`tiers: { ssd: false }`) the coldest entries always go.
    */
   onFull?: OnFull
+  /**
+   * Entries that are written from now on never leave RAM, and are there again after a restart, whatever their durability.
+   * All pinned entries of a store may take half of the memory there is for entries; beyond, writes are refused with
+   * ERR_RAMCACHE_FULL. Default false.
+   */
+  pin?: boolean
   /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
   ack?: 'local'
 }

@@ -60,6 +60,8 @@ export interface NativeSpace {
   delete(key: string | Uint8Array): boolean
   touch(key: string | Uint8Array, ttlMs: number): boolean
   incr(key: string | Uint8Array, by: number): number | undefined
+  /** `isPinned`: 1 or 0. */
+  pin(key: string | Uint8Array, isPinned: number): boolean
   clear(): void
   ask(key: string | Uint8Array, asker: number, purpose: number): number
   /**
@@ -94,7 +96,7 @@ export interface NativeRecovery {
   bytes: number
   /** Of the log, 16 hexadecimal digits. */
   storeId: string
-  pinned: { namespace: number; key: string }[]
+  pinned: { namespace: number; key: Buffer }[]
   damage: string[]
 }
 
@@ -270,6 +272,8 @@ export interface NativeModule {
     demotes: boolean,
     evicts: number,
   ): Buffer
+  setPins(handle: NativeHandle, namespace: string, pins: boolean): void
+  recallKey(handle: NativeHandle, namespace: number, key: Uint8Array): boolean
   setMayDrop(handle: NativeHandle, namespace: string, mayDrop: boolean): void
   isExpendable(handle: NativeHandle, record: Uint8Array): boolean
   setMakingRoom(handle: NativeHandle, isMakingRoom: boolean, waitBelow: number): void

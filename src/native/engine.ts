@@ -131,6 +131,8 @@ export interface Space extends ReadSpace {
   delete(key: Key, ifVersion?: string): boolean
   /** New time to live from now; `undefined` removes the expiry. False when the key is absent. */
   touch(key: Key, ttlMs: number | undefined): boolean
+  /** Pins an entry, so that it never leaves RAM, or lets it go. False when the key is absent. */
+  pin(key: Key, isPinned: boolean): boolean
   /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
   incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): number
   clear(): void
@@ -138,15 +140,8 @@ export interface Space extends ReadSpace {
   setExpendable(key: Key, bytes: Uint8Array): void
   /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */
   setManifest(key: Key, manifest: Manifest, options?: WriteOptions): string
-  /** Stores bytes that are never evicted: `ifVersion` of the entry to replace, none for a key that must be absent. */
-  setPinned(
-    key: string,
-    bytes: Uint8Array,
-    ifVersion: string | undefined,
-    ttlMs?: number,
-    /** What RAM does not have is not there: no tier below is asked. */
-    ramDecides?: boolean,
-  ): boolean
+  /** Stores bytes of the store's own that are never evicted, decided by what RAM has: `ifVersion` of the entry to replace, none for a key that must be absent. */
+  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean
   /** Removes whatever there may be, in whatever tier, without looking. */
   discard(key: Key): void
 }
@@ -239,6 +234,8 @@ export interface Engine extends ReadEngine {
    * write has replaced in a lower tier.
    */
   settle(durability: Durability): Promise<void> | undefined
+  /** Whether entries of a namespace are pinned when they are written. */
+  setPins(namespace: string, pins: boolean): void
   /** Whether entries of a namespace may be dropped when the last tier is full. */
   setMayDrop(namespace: string, mayDrop: boolean): void
   mayDrop(namespace: string): boolean

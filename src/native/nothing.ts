@@ -25,6 +25,7 @@ export const nothing: NativeSpace = {
   setMany: unwritable,
   delete: unwritable,
   touch: unwritable,
+  pin: unwritable,
   incr: unwritable,
   clear: unwritable,
   settle: () => {},

@@ -145,6 +145,10 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
     return durability === 'sync' ? this.#cold.durable() : this.#cold.logged()
   }
 
+  setPins(namespace: string, pins: boolean): void {
+    binding().setPins(this.handle, namespace, pins)
+  }
+
   setMayDrop(namespace: string, mayDrop: boolean): void {
     binding().setMayDrop(this.handle, namespace, mayDrop)
     if (mayDrop) this.#droppable.add(namespace)

@@ -52,15 +52,9 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
     }
   }
 
-  setPinned(
-    key: string,
-    bytes: Uint8Array,
-    ifVersion: string | undefined,
-    ttlMs?: number,
-    ramDecides = false,
-  ): boolean {
-    let flags = Flag.pinned | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
-    if (ramDecides) flags |= Flag.ramDecides
+  setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean {
+    // What the store itself pins is in RAM, or nowhere.
+    let flags = Flag.pinned | Flag.ramDecides | (ifVersion === undefined ? Flag.ifAbsent : Flag.ifVersion)
     if (ifVersion !== undefined) putVersion(ifVersion)
     if (ttlMs !== undefined) {
       flags |= Flag.ttl
@@ -133,6 +127,14 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
   touch(key: Key, ttlMs: number | undefined): boolean {
     try {
       return this.native().touch(key, ttlMs ?? 0)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  pin(key: Key, isPinned: boolean): boolean {
+    try {
+      return this.native().pin(key, isPinned ? 1 : 0)
     } catch (error) {
       translate(error)
     }

@@ -12,7 +12,7 @@ import { binding, type NativeHandle } from '../native/binding.ts'
 import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
 import { kindClear } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
-import { LogIndex } from '../tiers/log-index.ts'
+import { LogIndex, type ScanRow } from '../tiers/log-index.ts'
 import { DrainHold } from './drain-hold.ts'
 import { Garbage } from './garbage.ts'
 import { HddLink } from './hdd-link.ts'
@@ -23,6 +23,7 @@ import { serveJobs } from './job-server.ts'
 import { LogDrain } from './log-drain.ts'
 import { LiveBytes, reportIndex } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
+import { Recall } from './recall.ts'
 import { servePages } from './scan-pages.ts'
 import { startThread } from './threads.ts'
 
@@ -93,6 +94,7 @@ async function openIndex(memoryBytes: number, warnings: string[]): Promise<LogIn
 interface Start {
   readonly firstFile: number
   readonly pinned: PinnedKey[]
+  readonly recall: Recall
 }
 
 function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Start {
@@ -114,12 +116,17 @@ function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Start
     throw error
   }
   warnings.push(...recovery.damage)
+  const ids = new Set<number>()
   const pinned = data.pinnedNamespaces.flatMap((namespace) => {
     const id = binding().namespaceId(handle, namespace)
-    const fromLog = recovery.pinned.filter((pinned) => pinned.namespace === id).map(({ key }) => key)
+    ids.add(id)
+    const ofIt = recovery.pinned.filter((pinned) => pinned.namespace === id)
+    const fromLog = ofIt.map(({ key }) => key.toString())
     return [...new Set([...fromLog, ...pinnedKeys(index, id)])].map((key) => ({ namespace, key }))
   })
-  return { firstFile: recovery.firstFile, pinned }
+  const recall = new Recall(handle, ids)
+  for (const { namespace, key } of recovery.pinned) recall.add(namespace, key)
+  return { firstFile: recovery.firstFile, pinned, recall }
 }
 
 /** Keys of the rows of a namespace whose records are pinned. */
@@ -246,6 +253,12 @@ async function run(): Promise<void> {
     return !isStopping
   }
   const drain = new LogDrain({ ...keeper, ...data, pause, checkpoint: () => enqueueCheckpoint(true) })
+  // A row that cannot be read is met again by who asks for it.
+  const seeRow = (row: ScanRow) => {
+    try {
+      found.recall.see(row)
+    } catch {}
+  }
   let filteredAt = -1
   const kept = Promise.all([
     keep(async () => {
@@ -260,7 +273,8 @@ async function run(): Promise<void> {
       if (isDue) filteredAt = entries
       return pollMs
     }),
-    keeper.live.count(index, found.firstFile, keeper.isStopping).then(() => {
+    keeper.live.count(index, found.firstFile, keeper.isStopping, seeRow).then(async () => {
+      await found.recall.run(keeper.isStopping)
       // One file after the other while there are some.
       return keep(async () => ((await hold.step(() => drain.step())) ? 0 : pollMs))
     }),

@@ -5,7 +5,7 @@
 
 import { binding, type NativeHandle } from '../native/binding.ts'
 import type { Outcome } from '../tiers/index-apply.ts'
-import type { LogIndex } from '../tiers/log-index.ts'
+import type { LogIndex, ScanRow } from '../tiers/log-index.ts'
 import { eachPage } from './index-filter.ts'
 
 /** Flag of a row; see `native/core/src/log/checkpoint.rs`. */
@@ -18,11 +18,18 @@ export class LiveBytes {
 
   /**
    * Counts what the index has; the part of it that was counted when the thread ends. Volatile records before `firstFile`
-   * are of arenas that are gone.
+   * are of arenas that are gone. `see` is shown every row.
    */
-  async count(index: LogIndex, firstFile: number, isStopping: () => boolean): Promise<void> {
+  async count(
+    index: LogIndex,
+    firstFile: number,
+    isStopping: () => boolean,
+    see: (row: ScanRow) => void,
+  ): Promise<void> {
     await eachPage(index, isStopping, (rows) => {
-      for (const { row } of rows) {
+      for (const scanned of rows) {
+        const { row } = scanned
+        see(scanned)
         const isPast = (row.flags & flagVolatile) !== 0 && row.file < firstFile
         if (!isPast) this.add(row.file, row.bytes)
       }

@@ -231,6 +231,7 @@ describe('open options', () => {
     [{ dir: 'x', namespaces: { a: 5 } }, 'namespaces.a must be an object, not 5'],
     [{ dir: 'x', namespaces: { a: { ttl: 0 } } }, 'ttl of namespaces.a is 0, below the minimum of 1 ms'],
     [{ dir: 'x', namespaces: { a: { tll: 1 } } }, 'unknown option "tll" in namespaces.a; did you mean ttl?'],
+    [{ dir: 'x', namespaces: { a: { pin: 1 } } }, 'pin of namespaces.a must be true or false, not 1'],
     [{ dir: 'x', namespaces: { a: { quota: 1 } } }, 'the option quota of namespaces.a is not supported'],
     [
       { dir: 'x', tiers: { ssd: false }, namespaces: { a: { durability: 'sync' } } },

@@ -20,6 +20,8 @@ pub struct Walked {
     /// Records newer than the last clear of their namespace, tombstones not included.
     pub entries: u64,
     pub payload_bytes: u64,
+    /// Charges of pinned records.
+    pub pinned_bytes: u64,
     pub run_units: u64,
 }
 
@@ -139,6 +141,7 @@ impl Store {
         if !header.is_tombstone() && header.clock > namespaces::epoch(&self.arena, header.namespace) {
             walked.entries += 1;
             walked.payload_bytes += header.payload_bytes();
+            walked.pinned_bytes += if header.is_pinned() { self.charge_of(&header) } else { 0 };
             let of_namespace = usage.entry(header.namespace).or_default();
             of_namespace.0 += 1;
             of_namespace.1 += header.payload_bytes();
@@ -153,6 +156,10 @@ impl Store {
             return corrupt(format!(
                 "entries, bytes, run units are counted as {counted:?} and found as {found:?}"
             ));
+        }
+        if self.pinned_bytes() != walked.pinned_bytes {
+            let (counted, found) = (self.pinned_bytes(), walked.pinned_bytes);
+            return corrupt(format!("pinned bytes are counted as {counted} and found as {found}"));
         }
         for namespace in 0..namespaces::count(&self.arena) {
             let found = usage.get(&namespace).copied().unwrap_or_default();

@@ -17,6 +17,10 @@ pub struct Usage {
     pub has_volatile: AtomicBool,
     /// Its entries may be dropped when the last tier is full: `onFull: 'evict-coldest'`.
     pub may_drop: AtomicBool,
+    /// Its entries are pinned when they are written.
+    pub pins: AtomicBool,
+    /// Part of the store's pinned bytes.
+    pub pinned_bytes: AtomicU64,
 }
 
 /// The id of a name, or `None` when no such namespace has been made.

@@ -87,6 +87,9 @@ impl Header {
     pub fn is_volatile(&self) -> bool {
         self.flags & FLAG_VOLATILE != 0
     }
+    pub fn is_pinned(&self) -> bool {
+        self.flags & FLAG_PINNED != 0
+    }
     pub fn is_run(&self) -> bool {
         self.flags & FLAG_RUN != 0
     }

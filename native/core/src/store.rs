@@ -82,6 +82,8 @@ pub struct Store {
     pub(crate) namespaces: Mutex<()>,
     pub(crate) entries: AtomicU64,
     pub(crate) payload_bytes: AtomicU64,
+    /// Charges of pinned records.
+    pub(crate) pinned_bytes: AtomicU64,
     pub(crate) budget_bytes: AtomicU64,
     pub(crate) counting: Counting,
     pub(crate) totals: Totals,
@@ -138,6 +140,7 @@ impl Store {
             namespaces: Mutex::new(()),
             entries: AtomicU64::new(0),
             payload_bytes: AtomicU64::new(0),
+            pinned_bytes: AtomicU64::new(0),
             budget_bytes: AtomicU64::new(options.budget_bytes as u64),
             counting: options.counting,
             totals: Totals::default(),

@@ -203,7 +203,7 @@ pub struct NativeBelowOptions {
 #[napi(object)]
 pub struct NativeKey {
     pub namespace: u32,
-    pub key: String,
+    pub key: Buffer,
 }
 
 /// What the log had that the index does not.
@@ -248,11 +248,7 @@ pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Re
         changes: recovery.changes as f64,
         bytes: recovery.bytes as f64,
         store_id: format!("{store_id:016x}"),
-        // What the store itself pins has keys of ASCII.
-        pinned: pinned
-            .into_iter()
-            .map(|(namespace, key)| NativeKey { namespace, key: String::from_utf8_lossy(&key).into_owned() })
-            .collect(),
+        pinned: pinned.into_iter().map(|(namespace, key)| NativeKey { namespace, key: key.into() }).collect(),
         damage: recovery.damage.iter().map(|damage| format!("{}: {}", damage.at, damage.message)).collect(),
     })
 }
@@ -323,6 +319,12 @@ pub fn begin_warming(handle: &External<Handle>) -> Result<f64> {
 #[napi(js_name = "warm")]
 pub fn warm(handle: &External<Handle>) -> Result<f64> {
     Ok(owner(handle)?.warm() as f64)
+}
+
+/// Has an entry brought up to RAM, nobody waiting for it: of a namespace by its number. False when too much is under way.
+#[napi(js_name = "recallKey")]
+pub fn recall_key(handle: &External<Handle>, namespace: u32, key: Uint8Array) -> Result<bool> {
+    Ok(owner(handle)?.recall(namespace, key.as_ref()))
 }
 
 /// The store that this process has open in a directory: for threads that serve it.

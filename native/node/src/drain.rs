@@ -172,6 +172,14 @@ pub fn set_may_drop(handle: &External<Handle>, name: String, may_drop: bool) -> 
     Ok(())
 }
 
+/// Says of a namespace whether its entries are pinned when they are written.
+#[napi(js_name = "setPins")]
+pub fn set_pins(handle: &External<Handle>, name: String, pins: bool) -> Result<()> {
+    let store = owner(handle)?;
+    store.set_pins(store.namespace(&name).map_err(coded)?, pins);
+    Ok(())
+}
+
 /// Whether a record of the HDD tier may be dropped, and nobody has read it since this was asked before.
 #[napi(js_name = "isExpendable")]
 pub fn is_expendable(handle: &External<Handle>, record: Uint8Array) -> Result<bool> {

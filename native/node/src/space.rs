@@ -188,7 +188,7 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 19] = [
+    let callbacks: [(&str, Callback); 20] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
@@ -202,6 +202,7 @@ pub fn expose(env: sys::napi_env, space: Space) -> Value {
         ("delete", crate::write::delete),
         ("touch", crate::write::touch),
         ("incr", crate::write::increment),
+        ("pin", crate::write::pin),
         ("clear", crate::write::clear),
         ("close", close),
         ("hits", crate::read::hits),

@@ -226,6 +226,21 @@ pub unsafe extern "C" fn touch(env: sys::napi_env, info: sys::napi_callback_info
     })
 }
 
+/// `pin(key, whether)`: whether there was an entry.
+pub unsafe extern "C" fn pin(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key, is_pinned], data) = raw::arguments::<2>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        space.key.take(env, key)?;
+        let is_pinned = raw::as_double(env, is_pinned) == Some(1.0);
+        let mut buffer = std::mem::take(&mut space.buffer);
+        let pinned = space.store()?.pin(space.namespace, space.key.bytes(), is_pinned, &mut buffer);
+        space.buffer = buffer;
+        Ok(raw::boolean(env, pinned?))
+    })
+}
+
 /// `incr(key, by)`: the new number, `undefined` when there is no entry and no init in the control words.
 pub unsafe extern "C" fn increment(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([key, by], data) = raw::arguments::<2>(env, info);

@@ -10,7 +10,7 @@ use crate::error::{Code, Result, StoreError};
 use crate::feed::read_header;
 use crate::index::Walk;
 use crate::layout::{shard_of, NAMESPACES_MAX};
-use crate::ops::read::{Lookup, Nothing, Seen};
+use crate::ops::read::{Glimpse, Lookup, Nothing, Seen};
 use crate::record::FLAG_PINNED;
 use crate::segment::{Kind, READY_LOW, RESERVE};
 use crate::store::Store;
@@ -196,6 +196,18 @@ impl Store {
             }
         }
         keys.left.max(1)
+    }
+
+    /// Asks for an entry that is to be in RAM, unless it is. False when too much is under way.
+    pub fn recall(&self, namespace: u32, key: &[u8]) -> bool {
+        let Some(below) = self.below() else { return true };
+        let hash = self.hasher.hash(namespace, key);
+        let token = self.tokens.read(hash);
+        match self.reader().read(namespace, key, hash, &mut Glimpse, &mut Seen::default()) {
+            Lookup::Miss if below.misses.is_busy() => false,
+            Lookup::Miss => below.misses.ask(NO_ASKER, namespace, key, hash, token, Purpose::Resolve).is_ok(),
+            _ => true,
+        }
     }
 
     /// Nothing has to leave RAM for what comes up.

@@ -25,7 +25,7 @@ impl Store {
         }
     }
 
-    fn charge_of(&self, header: &Header) -> u64 {
+    pub(crate) fn charge_of(&self, header: &Header) -> u64 {
         match self.counting {
             Counting::Payload if header.is_tombstone() => 0,
             Counting::Payload => header.payload_bytes(),
@@ -49,6 +49,10 @@ impl Store {
         let charge = self.charge_of(header);
         self.charges[queue as usize].fetch_add(charge, Ordering::Relaxed);
         usage.charges[queue as usize].fetch_add(charge, Ordering::Relaxed);
+        if header.is_pinned() {
+            self.pinned_bytes.fetch_add(charge, Ordering::Relaxed);
+            usage.pinned_bytes.fetch_add(charge, Ordering::Relaxed);
+        }
         if !header.is_tombstone() {
             self.entries.fetch_add(1, Ordering::Relaxed);
             usage.entries.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +74,10 @@ impl Store {
         let charge = self.charge_of(header);
         self.charges[queue as usize].fetch_sub(charge, Ordering::Relaxed);
         usage.charges[queue as usize].fetch_sub(charge, Ordering::Relaxed);
+        if header.is_pinned() {
+            self.pinned_bytes.fetch_sub(charge, Ordering::Relaxed);
+            usage.pinned_bytes.fetch_sub(charge, Ordering::Relaxed);
+        }
         if !header.is_tombstone() {
             self.entries.fetch_sub(1, Ordering::Relaxed);
             usage.entries.fetch_sub(1, Ordering::Relaxed);

@@ -80,6 +80,7 @@ impl Store {
             let lack = {
                 let _shards: Vec<_> = self.shards.iter().map(lock).collect();
                 self.ensure_open()?;
+                self.check_pinned_group(requests, records)?;
                 match self.place_group(requests, records) {
                     Ok(places) => {
                         self.publish_group(requests, records, &places);
@@ -94,6 +95,25 @@ impl Store {
                 lack => self.supply(lack)?,
             }
         }
+    }
+
+    /// Refuses a group whose pinned records are too many, with what they replace taken off. Under the locks of all shards.
+    fn check_pinned_group(&self, requests: &[WriteRequest], records: &[RecordBuffer]) -> Result<()> {
+        let (mut added, mut replaced) = (0, 0);
+        for (request, record) in requests.iter().zip(records) {
+            let header = record.header();
+            if !header.is_pinned() {
+                continue;
+            }
+            added += self.charge_of(&header);
+            let hash = self.hasher.hash(request.namespace, request.key);
+            let current = self.find(request.namespace, request.key, hash);
+            let pinned = current.filter(|current| current.header.is_pinned());
+            replaced += pinned.map_or(0, |current| self.charge_of(&current.header));
+        }
+        let excess =
+            self.pinned_excess_of(requests.first().map_or(0, |request| request.namespace), added, replaced);
+        excess.map_or(Ok(()), Err)
     }
 
     /// Segments that records of these lengths fill, whatever is left of the open one.

@@ -10,6 +10,8 @@ mod compact;
 mod drain;
 mod group;
 #[cfg(not(loom))]
+mod pin;
+#[cfg(not(loom))]
 mod promote;
 pub mod read;
 #[cfg(not(loom))]

@@ -39,13 +39,15 @@ impl Store {
         let _building = self.gate(value.len());
         let (extents, extent_bytes) = self.store_run(value, hash)?;
         let mut buffer = RecordBuffer::default();
+        // Of what was pinned with more memory a part may stay below.
+        let is_pinned = header.is_pinned() && self.pinned_excess(&header, None).is_none();
         buffer.build(&Parts {
             namespace: header.namespace,
             key,
             value_type: header.value_type,
             value: if extents.is_empty() { value } else { &extent_bytes },
             run_bytes: (!extents.is_empty()).then_some(value.len() as u32),
-            is_pinned: header.flags & crate::record::FLAG_PINNED != 0,
+            is_pinned,
             is_volatile: header.is_volatile(),
             expires_at: header.expires_at,
             expiry_clock: if header.expiry_clock == header.clock { 0 } else { header.expiry_clock },

@@ -115,6 +115,7 @@ impl Store {
         check_key(key)?;
         let hash = self.hasher.hash(namespace, key);
         let mut answer = Number::Absent;
+        let mut excess = None;
         let mut tags = Vec::new();
         self.commit(namespace, key, hash, Wish::value(true), buffer, |current, buffer| {
             let (old, kept) = match (current, init) {
@@ -132,16 +133,25 @@ impl Store {
                 return Decision::Refuse;
             }
             answer = Number::Is(sum);
+            let is_pinned = kept.is_pinned || self.pins(namespace);
             buffer.build(&Parts {
                 namespace,
                 key,
                 value_type: value_type::NUMBER,
                 value: &sum.to_le_bytes(),
-                is_volatile: is_volatile && !kept.is_pinned,
+                is_pinned,
+                is_volatile: is_volatile && !is_pinned,
                 ..kept
             });
-            SET
+            excess = self.pinned_excess(&buffer.header(), current.map(|current| &current.header));
+            match excess {
+                None => SET,
+                Some(_) => Decision::Refuse,
+            }
         })?;
+        if let Some(excess) = excess {
+            return Err(excess);
+        }
         if matches!(answer, Number::Is(_)) {
             self.totals.sets.fetch_add(1, Ordering::Relaxed);
         }
@@ -161,6 +171,7 @@ impl Store {
         // SYNC epoch.
         self.arena.namespace_word(namespace, crate::layout::NAMESPACE_EPOCH).store(epoch, Ordering::Release);
         let usage = &self.usage[namespace as usize];
+        self.pinned_bytes.fetch_sub(usage.pinned_bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         self.entries.fetch_sub(usage.entries.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         self.payload_bytes.fetch_sub(usage.payload_bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         for (total, part) in self.charges.iter().zip(&usage.charges) {

@@ -103,16 +103,15 @@ impl Store {
         let hash = self.hasher.hash(request.namespace, request.key);
         let conditions = request.conditions;
         let origin = self.origin();
-        // What is pinned is in RAM, or nowhere.
-        let is_decided = conditions.ram_decides || request.is_pinned;
-        let needs_truth = !is_decided && conditions != Conditions::default();
+        let needs_truth = !conditions.ram_decides && conditions != Conditions::default();
+        let mut excess = None;
         let written = self.commit(
             request.namespace,
             request.key,
             hash,
             Wish::value(needs_truth),
             buffer,
-            |current, _| {
+            |current, buffer| {
                 let holds = match current {
                     None => conditions.if_version.is_none() && !conditions.if_present,
                     Some(current) => {
@@ -120,17 +119,20 @@ impl Store {
                         !conditions.if_absent && conditions.if_version.is_none_or(|wanted| wanted == version)
                     }
                 };
-                if holds {
-                    SET
-                } else {
-                    Decision::Refuse
+                excess = match holds {
+                    true => self.pinned_excess(&buffer.header(), current.map(|current| &current.header)),
+                    false => None,
+                };
+                match holds && excess.is_none() {
+                    true => SET,
+                    false => Decision::Refuse,
                 }
             },
         );
         if !matches!(written, Ok(Some(_))) {
             self.runs.give(&self.arena, &self.segments, &extents);
         }
-        let Some(clock) = written? else { return Ok(Outcome::Refused) };
+        let Some(clock) = written? else { return excess.map_or(Ok(Outcome::Refused), Err) };
         self.totals.sets.fetch_add(1, Ordering::Relaxed);
         Ok(Outcome::Written(Version { clock, origin }))
     }
@@ -196,6 +198,7 @@ impl Store {
         let hash = self.hasher.hash(request.namespace, request.key);
         let (extents, extent_bytes) = self.store_run(request.value, hash)?;
         let is_run = !extents.is_empty();
+        let is_pinned = request.is_pinned || self.pins(request.namespace);
         // With both, the entry slides, and ends at its ttl at the latest.
         let lifetime = match (request.idle_ms, request.ttl_ms) {
             (0, ttl_ms) => ttl_ms,
@@ -221,8 +224,8 @@ impl Store {
             value_type: request.value_type,
             value: if is_run { &extent_bytes } else { request.value },
             run_bytes: is_run.then_some(request.value.len() as u32),
-            is_pinned: request.is_pinned,
-            is_volatile: request.is_volatile && !request.is_pinned,
+            is_pinned,
+            is_volatile: request.is_volatile && !is_pinned,
             ttl_ms: if is_relative { lifetime } else { 0 },
             expires_at,
             idle_ms: request.idle_ms as u32,
