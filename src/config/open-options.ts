@@ -50,6 +50,8 @@ export interface ValidatedTier {
   /** Default: depends on the file system. */
   readonly floorBytes?: number | undefined
   readonly budgetBytes?: number | undefined
+  /** Bytes in a second. */
+  readonly ioBudget?: number | undefined
 }
 
 /** @internal */
@@ -194,12 +196,15 @@ function checkPath(path: string, name: string): string {
 /** Less would hold a few files of the log only. */
 const budgetMin = 16 * 1024 * 1024
 
+/** A second of it is a slice or two of a drain. */
+const ioBudgetMin = 1024 * 1024
+
 function validateTiers(tiers: unknown, dir: string): { ssd?: ValidatedTier; hdd?: ValidatedTier } {
   const ssdDefault = { path: join(dir, 'ssd') }
   if (tiers === undefined) return { ssd: ssdDefault }
   checkFields(tiers, 'tiers', ['ssd', 'hdd'], ['remote'])
-  const ssd = validateTier(tiers.ssd, 'tiers.ssd', ['path', 'floor', 'budget'], ssdDefault.path)
-  const hdd = validateTier(tiers.hdd, 'tiers.hdd', ['path', 'floor', 'budget'])
+  const ssd = validateTier(tiers.ssd, 'tiers.ssd', ['path', 'floor', 'budget', 'ioBudget'], ssdDefault.path)
+  const hdd = validateTier(tiers.hdd, 'tiers.hdd', ['path', 'floor', 'budget', 'ioBudget'])
   if (tiers.ssd === false) {
     if (hdd === undefined) return {}
     throw configError('tiers.hdd needs the SSD tier, which holds its index, and tiers.ssd is false')
@@ -218,7 +223,7 @@ function validateTier(
     throw configError(`${name} must be false or an object, not ${show(tier)}`)
   }
   checkFields(tier, name, fields)
-  const { path = pathDefault, floor, budget } = tier as { path?: unknown; floor?: unknown; budget?: unknown }
+  const { path = pathDefault, floor, budget, ioBudget } = tier as Record<string, unknown>
   if (typeof path !== 'string' || path === '') {
     throw configError(`path of ${name} must be a non-empty string, not ${show(path)}`)
   }
@@ -227,6 +232,9 @@ function validateTier(
     path: checkPath(path, `path of ${name}`),
     ...(floor === undefined ? {} : { floorBytes: parseSize(floor, `floor of ${name}`, 0, most) }),
     ...(budget === undefined ? {} : { budgetBytes: parseSize(budget, `budget of ${name}`, budgetMin, most) }),
+    ...(ioBudget === undefined
+      ? {}
+      : { ioBudget: parseSize(ioBudget, `ioBudget of ${name}`, ioBudgetMin, most) }),
   }
 }
 

@@ -46,6 +46,11 @@ export interface SsdOptions {
    * those go that a namespace lets go (`onFull`). Default: no limit but `floor`.
    */
   budget?: Size
+  /**
+   * Bytes of its files that are gone through in a second to give space back, copying what is needed; at least 1 MiB. Not
+   * kept to when space is short. Default: 32 MiB while there are writes, no limit while there are none.
+   */
+  ioBudget?: Size
 }
 
 export interface HddOptions {
@@ -55,6 +60,8 @@ export interface HddOptions {
   floor?: Size
   /** Bytes of keys and records, before compression, beyond which no more come down; at least 16 MiB. Default: no limit. */
   budget?: Size
+  /** Bytes of records that come down in a second, at least 1 MiB, unless the SSD is short of space. Default: no limit. */
+  ioBudget?: Size
 }
 
 /** What a write survives once it is acknowledged; see `WriteOptions`. */

@@ -11,6 +11,7 @@ import { binding, type NativeLogState } from '../native/binding.ts'
 import { changeHeadBytes, type Move, packMoves } from '../tiers/index-batch.ts'
 import { kindClear, kindDelete, storedKey } from '../tiers/index-row.ts'
 import type { HddLink } from './hdd-link.ts'
+import { IoBudget } from './io-budget.ts'
 import { chooseFile, type LogFile } from './log-choice.ts'
 import { type LiveBytes, reportIndex } from './log-live.ts'
 import { type Pressure, Room, type RoomThread } from './room.ts'
@@ -42,6 +43,9 @@ const demotedBytes = 4 * 1024 * 1024
 export interface DrainThread extends RoomThread {
   readonly live: LiveBytes
   readonly fileBytes: number
+  /** Bytes of files that may be drained, and of records that may go down, in a second. */
+  readonly ssdIoBudget: number | undefined
+  readonly hddIoBudget: number | undefined
   /** Brings the index up to the end of the log. */
   checkpoint(): Promise<void>
   isStopping(): boolean
@@ -92,9 +96,13 @@ export class LogDrain {
   /** Files that cannot be read whole stay. */
   readonly #damaged = new Set<number>()
   readonly #room: Room
+  readonly #drainIo: IoBudget
+  readonly #demoteIo: IoBudget
 
   constructor(thread: DrainThread) {
     this.#thread = thread
+    this.#drainIo = new IoBudget(thread.ssdIoBudget ?? busyBytesPerSecond)
+    this.#demoteIo = new IoBudget(thread.hddIoBudget)
     this.#room = new Room(thread)
   }
 
@@ -116,7 +124,7 @@ export class LogDrain {
       }
       const isOldest = file.number === oldest
       const { demotes, evicts } = isOldest ? pressure : { demotes: false, evicts: false }
-      const isDone = await this.#drain(file.number, { isOldest, demotes, evicts })
+      const isDone = await this.#drain(file, { isOldest, demotes, evicts })
       if (isDone && pressure.evicts) {
         const copied = binding().logState(this.#thread.handle).bytesCopied - state.bytesCopied
         this.#room.made(file.bytes, copied, state.files.length / 2)
@@ -174,10 +182,11 @@ export class LogDrain {
     return { isQuiet, isShort: freeBytes < floorFiles * this.#thread.fileBytes }
   }
 
-  async #drain(file: number, how: Draining): Promise<boolean> {
+  async #drain({ number: file, bytes }: LogFile, how: Draining): Promise<boolean> {
     const { handle, live, pause } = this.#thread
     let found: Found = { moves: [], cold: [], evicted: 0 }
-    for (let offset = 0; ; ) {
+    let offset = 0
+    for (;;) {
       const part = binding().readLogFile(handle, file, offset, sliceBytes)
       this.#copy(file, this.#standing(part.entries, file, how.isOldest), how, found)
       if (part.next === 0) break
@@ -193,13 +202,15 @@ export class LogDrain {
     if (!(await this.#move(file, found))) return false
     binding().removeLogFile(handle, file)
     live.forget(file)
-    return true
+    return pause(how.evicts ? 0 : this.#waitFor(Math.max(0, bytes - offset)))
   }
 
   /** How long a slice of so many bytes keeps the drain from the next one. */
   #waitFor(bytes: number): number {
     const { isQuiet, isShort } = this.#stateOf(binding().logState(this.#thread.handle))
-    return isQuiet || isShort ? 0 : (bytes / busyBytesPerSecond) * 1000
+    // A budget that was given leaves the disk to others when this store is quiet, too.
+    const isFree = isShort || (isQuiet && this.#thread.ssdIoBudget === undefined)
+    return isFree ? 0 : this.#drainIo.spend(bytes)
   }
 
   /** Changes of a part of a file that the index does not contradict. */
@@ -303,10 +314,12 @@ export class LogDrain {
     cold.sort((left, right) => Buffer.compare(left.key, right.key))
     for (let from = 0; from < cold.length; ) {
       let to = from
-      for (let bytes = 0; to < cold.length && bytes < demotedBytes; to++) bytes += (cold[to] as Cold).bytes
+      let bytes = 0
+      for (; to < cold.length && bytes < demotedBytes; to++) bytes += (cold[to] as Cold).bytes
       await hdd.save(file, cold.slice(from, to))
       from = to
-      if (!(await this.#thread.pause(0))) return false
+      const { isShort } = this.#stateOf(binding().logState(this.#thread.handle))
+      if (!(await this.#thread.pause(isShort ? 0 : this.#demoteIo.spend(bytes)))) return false
     }
     return true
   }

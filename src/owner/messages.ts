@@ -15,6 +15,9 @@ export interface TierThreadData {
   readonly hddDir: string | undefined
   readonly hddFloorBytes: number | undefined
   readonly hddBudgetBytes: number | undefined
+  /** Bytes of background movement in a second; default by the drain. */
+  readonly ssdIoBudget: number | undefined
+  readonly hddIoBudget: number | undefined
   /** What was in RAM comes up again after a start. */
   readonly warms: boolean
   /** Namespaces whose pinned entries must be in RAM before the store is used. */

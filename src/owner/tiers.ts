@@ -110,6 +110,8 @@ class Tiers {
       hddDir: hdd && resolve(hdd.path),
       hddFloorBytes: hdd?.floorBytes,
       hddBudgetBytes: hdd?.budgetBytes,
+      ssdIoBudget: ssd.ioBudget,
+      hddIoBudget: hdd?.ioBudget,
       warms,
       pinnedNamespaces: [structuresNamespace, blobsNamespace],
       syncIntervalMs,

@@ -8,7 +8,7 @@ import { testSeed } from '../support/seed.ts'
 import { Child, dots, removeArena } from './support.ts'
 
 /** Kills of each kind; `RAMCACHE_CRASH_ROUNDS` for a longer run. */
-const rounds = Number(process.env.RAMCACHE_CRASH_ROUNDS ?? 8)
+const rounds = Number(process.env.RAMCACHE_CRASH_ROUNDS ?? 5)
 const timeout = 60_000 + rounds * 20_000
 
 function storeFolder(): { dir: string; journal: string } {

@@ -202,7 +202,7 @@ describe('open options', () => {
     ],
     [
       { dir: 'x', tiers: { hdd: { path: 'h', limit: 1 } } },
-      'unknown option "limit" in tiers.hdd; known are: path, floor, budget',
+      'unknown option "limit" in tiers.hdd; known are: path, floor, budget, ioBudget',
     ],
     [
       { dir: 'x', namespaces: { a: { onFull: 'refuse' } } },
@@ -214,6 +214,10 @@ describe('open options', () => {
     ],
     [{ dir: 'x', tiers: { ssd: false, hdd: { path: 'h' } } }, 'tiers.hdd needs the SSD tier'],
     [{ dir: 'x', tiers: { ssd: { budget: '1mb' } } }, 'below the minimum of 16777216 bytes'],
+    [
+      { dir: 'x', tiers: { ssd: { ioBudget: 5 } } },
+      'ioBudget of tiers.ssd is 5, below the minimum of 1048576',
+    ],
     [{ dir: 'x', tiers: { ssd: { floor: -1 } } }, 'below the minimum of 0 bytes'],
     [{ dir: 'x', tiers: { remote: {} } }, 'the option remote of tiers is not supported by this version'],
     [{ dir: 'x', tiers: { ssd: true } }, 'tiers.ssd must be false or an object, not true'],

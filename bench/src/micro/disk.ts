@@ -5,7 +5,8 @@
  */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as after } from 'node:timers/promises'
 import { ClassicLevel } from 'classic-level'
 import { open as openLmdb } from 'lmdb'
 import { open } from '../../../dist/index.js'
@@ -17,6 +18,8 @@ import { keyOf, random, SEED } from '../support/keys.js'
 
 const valueBytes = 1024
 const batch = 500
+/** How long the idle loop is watched, to compare with. */
+const idleMs = 1000
 
 interface Engine {
   readonly name: string
@@ -125,7 +128,7 @@ async function measure(openEngine: Open, dir: string, count: number, reads: numb
   console.log(
     `${name}: ${isCold ? 'cold' : 'NOT cold (page cache kept: not root)'} get p50 ${single.p50.toFixed(0)} µs, ` +
       `p99 ${single.p99.toFixed(0)} µs; 16 in flight ${many.perSecond.toFixed(0)}/s, ` +
-      `event loop delay p99 ${many.delayP99.toFixed(1)} ms`,
+      `event loop delay of the caller: ${single.delay}; 16 in flight: ${many.delay}; idle: ${await idleDelay()}`,
   )
   const row = (what: string, nsPerOperation: number, checksum: number): Row => ({
     what,
@@ -212,9 +215,24 @@ async function readSome(engine: Engine, count: number, reads: number, inFlight: 
     p50: times[times.length >> 1] as number,
     p99: times[Math.floor(times.length * 0.99)] as number,
     perSecond: reads / seconds,
-    delayP99: delay.percentile(99) / 1e6,
+    delay: delayText(delay),
     checksum,
   }
+}
+
+/** Of this thread, whose timer is asked for each millisecond. */
+function delayText(delay: IntervalHistogram): string {
+  const ms = (ns: number) => (ns / 1e6).toFixed(2)
+  return `p50 ${ms(delay.percentile(50))}, p99 ${ms(delay.percentile(99))}, max ${ms(delay.max)} ms`
+}
+
+/** The same while nothing is done. */
+async function idleDelay(): Promise<string> {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  await after(idleMs)
+  delay.disable()
+  return delayText(delay)
 }
 
 /** False where that is not allowed. */
