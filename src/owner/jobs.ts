@@ -24,6 +24,8 @@ export type JobMessage =
       readonly id: string
       readonly report?: object
       readonly failure?: { readonly code: string; readonly message: string }
+      /** There will be no other answer to anybody. */
+      readonly isForAll?: boolean
     }
 
 export function jobChannelName(dir: string): string {
@@ -43,7 +45,7 @@ export function runJob<N extends JobName>(
     const cancel = () => channel.postMessage({ kind: 'cancel', id } satisfies JobMessage)
     channel.onmessage = (event) => {
       const { data } = event as { data: JobMessage }
-      if (data.kind !== 'done' || data.id !== id) return
+      if (data.kind !== 'done' || (data.id !== id && data.isForAll !== true)) return
       channel.close()
       signal?.removeEventListener('abort', cancel)
       const { failure, report } = data

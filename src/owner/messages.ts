@@ -75,6 +75,8 @@ export interface ScanReply {
   readonly entries: readonly NativeScanned[]
   readonly next: Uint8Array | undefined
   readonly failure?: { readonly code: string; readonly message: string }
+  /** There will be no other answer to anybody. */
+  readonly isForAll?: boolean
 }
 
 /** The channel of a store: only its keeper takes requests, only who asked takes a reply. */

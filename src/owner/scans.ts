@@ -58,6 +58,10 @@ export class TierScans {
   }
 
   #take(reply: ScanReply | ScanRequest): void {
+    if (reply.kind === 'page' && reply.isForAll === true) {
+      for (const id of [...this.#waiting.keys()]) this.#take({ ...reply, id, isForAll: false })
+      return
+    }
     const waiting = this.#waiting.get(reply.id)
     if (reply.kind !== 'page' || waiting === undefined) return
     this.#waiting.delete(reply.id)

@@ -8,6 +8,7 @@ import { binding, type NativeHandle } from '../native/binding.ts'
 import { blobsNamespace, structuresNamespace } from '../native/engine.ts'
 import type { FromKeeper, Serve, Stop, TierThreadData } from './messages.ts'
 import { stopServer } from './server.ts'
+import { standIn } from './stand-in.ts'
 import { startThread } from './threads.ts'
 
 /** Changes are on disk this long after they were made, at the latest. */
@@ -98,6 +99,10 @@ async function stopAll(engine: TieredEngine, tiers: Promise<Tiers> | undefined):
 class Tiers {
   readonly #keeper: Worker
   readonly #readers: Worker[]
+  readonly #native: NativeHandle
+  #isStopping = false
+  /** Ends what answers for a keeper that is gone. */
+  #release: (() => void) | undefined
 
   static async start(engine: TieredEngine, { dir, ssd, hdd, fileBytes, warms }: TierOptions): Promise<Tiers> {
     const wholeBytes = fileBytes ?? fileBytesFor(ssd.budgetBytes)
@@ -119,6 +124,7 @@ class Tiers {
       reserveBytes: 2 * wholeBytes + indexReserveBytes,
     }
     const keeper = startThread('index-worker', data)
+    const { native } = engine
     // They load their code meanwhile.
     const readers = Array.from({ length: readerCount }, () => startThread('reader-worker', data))
     const started = await firstMessage(keeper)
@@ -128,29 +134,57 @@ class Tiers {
     }
     // Only now: readers look at an index that is there.
     const serve: Serve = { kind: 'serve' }
-    const serving = Promise.all(
-      readers.map((reader) => {
-        reader.ref()
-        return once(reader, 'message')
-      }),
-    )
+    const serving = Promise.all(readers.map(firstMessage))
     // Heard below; one that fails meanwhile is no surprise of the process.
     serving.catch(() => {})
     for (const reader of readers) reader.postMessage(serve)
     for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
-    await serving
-    for (const reader of readers) reader.unref()
+    const tiers = new Tiers(keeper, readers, native, dir)
+    try {
+      await serving
+    } catch (error) {
+      await tiers.stop().catch(() => {})
+      throw error
+    }
     // What was lost or made again: the store goes on, but somebody should look at the disk.
     for (const warning of started.warnings) process.emitWarning(warning, 'RamcacheWarning')
-    return new Tiers(keeper, readers)
+    return tiers
   }
 
-  private constructor(keeper: Worker, readers: Worker[]) {
+  private constructor(keeper: Worker, readers: Worker[], native: NativeHandle, dir: string) {
     this.#keeper = keeper
     this.#readers = readers
+    this.#native = native
+    let why = 'it was ended'
+    keeper.on('error', (error: Error) => {
+      why = error.message
+    })
+    keeper.once('exit', () => {
+      if (!this.#isStopping) this.#replaceKeeper(dir, why)
+    })
+    // What a reader fails with it has told those who asked; the other one goes on.
+    for (const reader of readers) {
+      reader.on('error', (error: Error) => {
+        process.emitWarning(`a thread that answers cold reads has ended: ${error.message}`, 'RamcacheWarning')
+      })
+    }
+  }
+
+  #replaceKeeper(dir: string, why: string): void {
+    const message = `the thread that keeps the index of ${dir} has ended: ${why}; close the store and open it again`
+    process.emitWarning(message, 'RamcacheWarning')
+    this.#release = standIn(dir, message)
   }
 
   async stop(): Promise<void> {
+    this.#isStopping = true
+    if (this.#release !== undefined) {
+      // The log takes what is left; the index is brought up to it by the next start.
+      this.#release()
+      binding().stopBelow(this.#native)
+      await Promise.all(this.#readers.map(ended))
+      return
+    }
     const stop: Stop = { kind: 'stop' }
     const answered = firstMessage(this.#keeper)
     this.#keeper.postMessage(stop)
@@ -160,12 +194,27 @@ class Tiers {
   }
 }
 
-function firstMessage(worker: Worker): Promise<FromKeeper> {
+/** Rejects when the thread ends without one. */
+async function firstMessage<T = FromKeeper>(worker: Worker): Promise<T> {
+  const gone = (code: unknown): RamcacheError => {
+    const text = `a thread of the tiers has ended with ${code} before it could begin or end its work`
+    return new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', text)
+  }
+  if (worker.threadId === -1) throw gone('no word')
   worker.ref()
-  return once(worker, 'message').then(([message]) => {
-    worker.unref()
-    return message as FromKeeper
+  const listening = new AbortController()
+  const { signal } = listening
+  const message = once(worker, 'message', { signal }).then(([first]) => first as T)
+  const exit = once(worker, 'exit', { signal }).then(([code]) => {
+    throw gone(code)
   })
+  try {
+    return await Promise.race([message, exit])
+  } finally {
+    for (const unheard of [message, exit]) unheard.catch(() => {})
+    listening.abort()
+    worker.unref()
+  }
 }
 
 async function ended(worker: Worker): Promise<void> {

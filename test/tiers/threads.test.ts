@@ -1,0 +1,61 @@
+/** What an owner does when a thread of its tiers ends before its time: who waits is told, and nothing is lost. */
+import { Worker } from 'node:worker_threads'
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { open } from '../../src/index.ts'
+import { backup } from '../../src/keep.ts'
+import { failure } from '../support/errors.ts'
+import { testFolder } from '../support/folders.ts'
+
+/** The threads in the order they are started, the one that keeps the index first. */
+function watchThreads(seen: (worker: Worker, index: number) => void = () => {}): Worker[] {
+  const workers: Worker[] = []
+  const { unref } = Worker.prototype
+  const spy = vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+    if (!workers.includes(this)) seen(this, workers.push(this) - 1)
+    return unref.call(this)
+  })
+  onTestFinished(() => spy.mockRestore())
+  return workers
+}
+
+async function keysOf(cache: Awaited<ReturnType<typeof open>>): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of cache.scan()) keys.push(key)
+  return keys
+}
+
+it('without the thread that keeps the index scans and jobs fail, writes and reads go on', async () => {
+  const workers = watchThreads()
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const dir = testFolder()
+  const options = { dir, memory: '1mb' } as const
+  let cache = await open(options)
+  await cache.set('before', 1)
+  expect(await keysOf(cache)).toEqual(['before'])
+  await (workers[0] as Worker).terminate()
+  expect(String(warned.mock.calls[0]?.[0])).toContain('the thread that keeps the index')
+  warned.mockRestore()
+  const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () => keysOf(cache))
+  expect(error.message).toContain('open it again')
+  await failure('ERR_RAMCACHE_UNAVAILABLE', () => backup(cache, `${dir}-backup`))
+  await cache.set('after', 2, { durability: 'sync' })
+  expect(await cache.get('before')).toBe(1)
+  await cache.close()
+  cache = await open(options)
+  expect((await keysOf(cache)).sort()).toEqual(['after', 'before'])
+  await cache.close()
+})
+
+it('open() fails when a thread ends without a word, and works the next time', async () => {
+  let isFirst = true
+  watchThreads((worker, index) => {
+    if (index === 1 && isFirst) void worker.terminate()
+  })
+  const dir = testFolder()
+  const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () => open({ dir, memory: '1mb' }))
+  expect(error.message).toContain('a thread of the tiers has ended')
+  isFirst = false
+  const cache = await open({ dir, memory: '1mb' })
+  await cache.set('k', 1)
+  await cache.close()
+})
