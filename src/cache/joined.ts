@@ -254,15 +254,15 @@ export async function joinedCache(options: ValidatedOpen, own: Own): Promise<Cac
   const placement = new Placement(options, own)
   await placement.open()
   const cache = new JoinedCache(placement, (root) => root, true)
-  const become = (owner: Cache) => registerEngine(cache, engineOf(owner), blobsOf(owner), homeOf(owner))
-  placement.onOwn = become
-  if (homeOf(placement.root) !== undefined) become(placement.root)
-  return cache
+  const stand = (root: Cache) => registerEngine(cache, engineOf(root), blobsOf(root), homeOf(root))
+  placement.onOwn = stand
+  return stand(placement.root)
 }
 
 /** Waiting does not change it. */
 function isFinal(error: unknown): boolean {
-  return error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_CORRUPT'
+  if (!(error instanceof RamcacheError)) return true
+  return error.code === 'ERR_RAMCACHE_CORRUPT' || error.code === 'ERR_RAMCACHE_LOCKED'
 }
 
 function nowMs(): number {

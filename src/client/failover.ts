@@ -9,18 +9,16 @@
 import { RamcacheError } from '../base/errors.ts'
 import { isOwned, ownerOf } from '../native/open.ts'
 
-/** Path of the socket of whoever owns a directory. */
+/**
+ * Path of the socket of whoever owns a directory. Throws ERR_RAMCACHE_LOCKED when that one lets nobody join,
+ * ERR_RAMCACHE_UNAVAILABLE as long as there is nobody to be reached.
+ */
 export function socketOf(dir: string): string {
   const { pid, socket } = ownerOf(dir)
-  if (socket === undefined || socket === '') {
-    const why =
-      socket === '' ? 'lets nobody join (listen: false)' : 'does not listen yet, or lets nobody join'
-    throw new RamcacheError(
-      'ERR_RAMCACHE_LOCKED',
-      `directory ${dir} is owned by process ${pid}, which ${why}`,
-    )
-  }
-  return socket
+  const who = `directory ${dir} is owned by process ${pid}, which`
+  if (socket === undefined) throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', `${who} does not listen yet`)
+  if (socket !== '') return socket
+  throw new RamcacheError('ERR_RAMCACHE_LOCKED', `${who} lets nobody join (listen: false)`)
 }
 
 /** Whether it is worth trying to own a directory: nobody does, or another thread of this process. */

@@ -4,6 +4,7 @@
  * Ends with what was wrong, or when it is told to.
  */
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open } from '../../../dist/index.js'
 
 const [dir, name, first, options] = process.argv.slice(2)
@@ -13,7 +14,7 @@ function sumOf(text) {
   return createHash('md5').update(text).digest('hex')
 }
 
-function valueFor(key, number) {
+function makeValue(key, number) {
   const text = `${key} ${number} `.repeat(1 + (number % 40))
   return { key, number, text, sum: sumOf(text) }
 }
@@ -43,7 +44,7 @@ for (let number = Number(first); !isEnding; number++) {
   const space = number % 3 === 0 ? inside : cache
   let became = 'acknowledged'
   try {
-    await space.set(key, valueFor(key, number))
+    await space.set(key, makeValue(key, number))
   } catch (error) {
     if (error.code !== 'ERR_RAMCACHE_UNAVAILABLE') throw error
     became = error.message.includes('may or may not') ? 'unknown' : 'refused'
@@ -55,6 +56,8 @@ for (let number = Number(first); !isEnding; number++) {
     }
   }
   process.send({ key, number, isInside: space === inside, became })
+  // An owner would never come to anything else.
+  await nextTurn()
   const other = `m${number % 8}:${(number * 7) % keyCount}`
   for (const from of [cache, inside]) {
     const seen = from.getSync(other)
