@@ -70,10 +70,7 @@ class Placement {
       } catch (error) {
         await this.#tryToOwn()
         if (this.#root !== undefined) return
-        if (nowMs() >= deadlineMs || isFinal(error)) {
-          await this.#store.link.close(0)
-          throw error
-        }
+        if (nowMs() >= deadlineMs || isFinal(error)) throw error
       }
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
@@ -86,7 +83,7 @@ class Placement {
 
   async #end(options?: CloseOptions): Promise<void> {
     // First what goes over the socket, which may be this process's own.
-    await this.#remote?.close(options)
+    await (this.#remote?.close(options) ?? this.#store.link.close(0))
     await this.#takingOver
     await this.#owner?.close(options)
   }
@@ -252,7 +249,12 @@ class JoinedCache implements Cache {
 /** Joins whoever owns the directory; or owns it, when nobody does any more. */
 export async function joinedCache(options: ValidatedOpen, own: Own): Promise<Cache> {
   const placement = new Placement(options, own)
-  await placement.open()
+  try {
+    await placement.open()
+  } catch (error) {
+    await placement.close()
+    throw error
+  }
   const cache = new JoinedCache(placement, (root) => root, true)
   const stand = (root: Cache) => registerEngine(cache, engineOf(root), blobsOf(root), homeOf(root))
   placement.onOwn = stand

@@ -1,6 +1,6 @@
 /** Commands on their way to the owner, as bytes of the protocol (docs/PROTOCOL.md), and what its answers mean. */
 import { type ErrorCode, errorTable, RamcacheError } from '../base/errors.ts'
-import type { Key, WriteOptions } from '../native/engine.ts'
+import type { WriteOptions } from '../native/engine.ts'
 import { tagBytes } from '../native/write-options.ts'
 import type { ErrorReply, Reply } from './replies.ts'
 
@@ -85,9 +85,4 @@ export function bytesOf(reply: Reply | undefined, command: string): Buffer {
 export function listOf(reply: Reply | undefined, command: string): Reply[] {
   if (Array.isArray(reply)) return reply
   throw unexpected(command, reply ?? null)
-}
-
-/** Bytes may be used for something else while an answer is awaited. */
-export function ownKey(key: Key): Key {
-  return typeof key === 'string' ? key : Uint8Array.from(key)
 }

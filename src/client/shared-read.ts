@@ -11,9 +11,10 @@
 import { RamcacheError } from '../base/errors.ts'
 import type { AttachedSpace } from '../native/attached-space.ts'
 import type { Entry, Key, KeyPage, ReadSpace, ScanCursor, ScanPage, WholeEntry } from '../native/engine.ts'
+import { keyText, ownKey } from '../native/keys.ts'
 import { Cold } from '../native/scratch.ts'
 import type { Channel } from './channel.ts'
-import { bytesOf, listOf, numberOf, ownKey, textOf } from './commands.ts'
+import { bytesOf, listOf, numberOf, textOf } from './commands.ts'
 import type { Reply } from './replies.ts'
 
 /** What a namespace needs of the store it is in. */
@@ -254,7 +255,7 @@ export class SharedRead implements ReadSpace {
     const number = (field: Reply | undefined) => numberOf(field, 'RC.ENTRY')
     const text = (field: Reply | undefined) => textOf(field, 'RC.ENTRY')
     return {
-      key: typeof key === 'string' ? key : Buffer.from(key).toString(),
+      key: keyText(key),
       value: this.shared.decodeEntry(number(type), bytesOf(value, 'RC.ENTRY')),
       size: number(size),
       version: text(version),

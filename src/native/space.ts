@@ -7,6 +7,7 @@ import { Answer, type NativeAnswer, Purpose } from './answers.ts'
 import { type NativeSpace, translate } from './binding.ts'
 import type { ColdReads } from './cold.ts'
 import type { Entry, EntryInfo, Key, KeyPage, ReadSpace, ScanCursor, ScanPage, WholeEntry } from './engine.ts'
+import { keyText, ownKey } from './keys.ts'
 import type { NearCache } from './near-cache.ts'
 import { nothing } from './nothing.ts'
 import { Control, control, scratch } from './scratch.ts'
@@ -201,7 +202,7 @@ export class NativeReadSpace implements ReadSpace {
   #entryOfAnswer(key: Key, answer: NativeAnswer): Entry | undefined {
     if (answer.kind !== Answer.found) return undefined
     const { value, valueType, tier, version, createdAt, expiresAt, size, tags } = answer
-    const info = entryInfo([textOf(key), version, createdAt, expiresAt, size, tags])
+    const info = entryInfo([keyText(key), version, createdAt, expiresAt, size, tags])
     return { value: this.entryValue(valueType, Buffer.from(value)), ...info, tier }
   }
 
@@ -289,7 +290,7 @@ export class NativeReadSpace implements ReadSpace {
     const [bytes, type, version, createdAt, expiresAt, size, tags] = found
     return {
       value: this.entryValue(type, bytes),
-      ...entryInfo([textOf(key), version, createdAt, expiresAt, size, tags]),
+      ...entryInfo([keyText(key), version, createdAt, expiresAt, size, tags]),
     }
   }
 
@@ -302,7 +303,7 @@ export class NativeReadSpace implements ReadSpace {
 
   scan(cursor: ScanCursor | undefined, prefix: string): ScanPage {
     const { rows, cursor: next } = this.#scanned(cursor, prefix)
-    return { entries: rows.map(([key, ...rest]) => entryInfo([textOf(key as Key), ...rest])), cursor: next }
+    return { entries: rows.map(([key, ...rest]) => entryInfo([keyText(key as Key), ...rest])), cursor: next }
   }
 
   scanKeys(cursor: ScanCursor | undefined): KeyPage {
@@ -371,15 +372,6 @@ function decided<T>(
 ): { tier: 'ssd' | 'hdd' | undefined; value: T } | undefined {
   if (answer.kind === Answer.askAgain) return undefined
   return { tier: answer.kind === Answer.found ? answer.tier : undefined, value: value() }
-}
-
-/** Bytes may be used for something else while an answer is awaited. */
-function ownKey(key: Key): Key {
-  return typeof key === 'string' ? key : Uint8Array.from(key)
-}
-
-function textOf(key: Key): string {
-  return typeof key === 'string' ? key : Buffer.from(key).toString()
 }
 
 type Field = number | string | Buffer

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { RamcacheError } from '../../src/base/errors.ts'
 import { validateCounter, validateScan, validateSet, validateWrite } from '../../src/config/call-options.ts'
+import { validateConnect } from '../../src/config/connect-options.ts'
 import { parseDuration } from '../../src/config/duration.ts'
 import { nearestName } from '../../src/config/fields.ts'
 import { autoMemory, type MachineReader, usableBytes } from '../../src/config/memory.ts'
@@ -147,7 +148,7 @@ describe('open options', () => {
   it('turns units into bytes and milliseconds, and passes internal switches through', () => {
     const internal = { clock: 'manual' }
     const namespaces = { default: { ttl: '1s', frozen: true }, a: {} }
-    const options = { dir: 'x', memory: '1mb', listen: false, namespaces, nearEntries: 5 }
+    const options = { dir: 'x', memory: '1mb', listen: false, namespaces, nearEntries: 5, ownerTimeout: '2s' }
     expect(validateOpen({ ...options, __internal: internal })).toEqual({
       dir: 'x',
       ssd: { path: 'x/ssd' },
@@ -157,6 +158,7 @@ describe('open options', () => {
       isFrozen: false,
       ownerTimeoutMs: 10_000,
       listen: false,
+      ownerTimeoutMs: 2000,
       internal,
     })
   })
@@ -189,7 +191,10 @@ describe('open options', () => {
     [{ dir: 'x', memory: '17tb' }, 'above the maximum'],
     [{ dir: 'x', memory: {} }, 'memory must be'],
     [{ dir: 'x', memroy: '1mb' }, 'unknown option "memroy" in open(); did you mean memory?'],
-    [{ dir: 'x', colour: 1 }, 'known are: dir, memory, tiers, namespaces, nearEntries, frozen, listen'],
+    [
+      { dir: 'x', colour: 1 },
+      'known are: dir, memory, tiers, namespaces, nearEntries, frozen, listen, ownerTimeout',
+    ],
     [{ dir: 'x', tiers: 5 }, 'tiers must be an object, not 5'],
     [{ dir: 'x', tiers: false }, 'tiers must be an object, not false'],
     [{ dir: 'x', tiers: { sdd: false } }, 'unknown option "sdd" in tiers; did you mean ssd?'],
@@ -372,4 +377,37 @@ it('suggests the nearest name only when it is near', () => {
   expect(nearestName('lsiten', known)).toBe('listen')
   expect(nearestName('port', known)).toBe(undefined)
   expect(nearestName('m'.repeat(1000), known)).toBe(undefined)
+})
+
+describe('where connect() leads', () => {
+  const valid = (url: unknown, options?: unknown) => validateConnect(url, options)
+
+  it('is the path of a socket, as it is or behind unix://', () => {
+    expect(valid('/run/a.sock')).toEqual({
+      path: '/run/a.sock',
+      ownerTimeoutMs: 10_000,
+      nearEntries: 8192,
+      isFrozen: false,
+    })
+    expect(valid('unix:///run/a%20b.sock', { ownerTimeout: '1s', nearEntries: 0, frozen: true })).toEqual({
+      path: '/run/a b.sock',
+      ownerTimeoutMs: 1000,
+      nearEntries: 0,
+      isFrozen: true,
+    })
+    expect(valid('a.sock').path).toBe(`${process.cwd()}/a.sock`)
+  })
+
+  it.each<[unknown, unknown, string]>([
+    [undefined, undefined, 'not undefined'],
+    ['', undefined, 'not ""'],
+    ['redis://localhost', undefined, 'is not supported'],
+    ['unix://run/a.sock', undefined, 'an absolute path'],
+    ['unix:///%zz', undefined, 'begins no character'],
+    ['/a', null, 'must be an object'],
+    ['/a', { timeout: 1 }, 'unknown option "timeout"'],
+    ['/a', { ownerTimeout: -1 }, 'ownerTimeout of connect()'],
+  ])('is not %j with %j', (url, options, message) => {
+    expect(refusal(() => valid(url, options))).toContain(message)
+  })
 })
