@@ -13,14 +13,14 @@ export const errorTable = {
   ERR_RAMCACHE_NOT_INTEGER:
     'A counter operation met a missing key without `init`, a value that is not an integer, or a result beyond ±(2^53 - 1); the entry is unchanged.',
   ERR_RAMCACHE_CONFLICT: 'Other writers changed the entry on every attempt; nothing was written, try again.',
-  ERR_RAMCACHE_LOCKED: 'Somebody else holds the lock or owns the directory.',
+  ERR_RAMCACHE_LOCKED: 'Somebody else holds the lock, or owns the directory and lets nobody join.',
   ERR_RAMCACHE_QUOTA: 'The namespace has reached its quota.',
   ERR_RAMCACHE_FULL:
     'There is no room left to store the value, in memory or on the disk that the message names, and nothing that may be evicted for it.',
   ERR_RAMCACHE_CORRUPT:
     'Stored bytes are damaged or of an unknown format; they were refused, not guessed at.',
   ERR_RAMCACHE_UNAVAILABLE:
-    'Something that is needed is missing or does not answer: the native library, the owner of the store, a daemon, the blob to read or a part of it.',
+    'Something that is needed is missing or does not answer: the native library, the owner of the store, a daemon, the blob to read or a part of it. Of a write, the message says whether it may have been carried out.',
   ERR_RAMCACHE_CONFIG:
     'An option is unknown, malformed, out of range, contradictory or not supported by this version.',
   ERR_RAMCACHE_KEY: 'The key is not a string or bytes, is empty, too long or not well-formed Unicode.',
