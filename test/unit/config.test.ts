@@ -156,7 +156,6 @@ describe('open options', () => {
       namespaces: { default: { ttlMs: 1000, isFrozen: true }, a: {} },
       nearEntries: 5,
       isFrozen: false,
-      ownerTimeoutMs: 10_000,
       listen: false,
       ownerTimeoutMs: 2000,
       internal,

@@ -11,7 +11,7 @@ use ramcache_core::below::Reached;
 use ramcache_core::log::Position;
 use ramcache_core::ops::{Conditions, WriteRequest};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::Random;
 use tiered::{fresh_dir, key_of, value_of, Tiered};
@@ -22,17 +22,30 @@ const KEYS: u64 = 400;
 /// What was written under a key, in order: the sequence after it, and its version; `None` for a delete.
 type History = Vec<Vec<(u64, Option<u64>)>>;
 
-/// Copies the SSD tier; of the log only what lies before `synced` is sure to be there.
-fn cut(random: &mut Random, from: &Path, to: &Path, synced: Position) {
-    let (log, copy) = (from.join("ssd/log"), to.join("ssd/log"));
-    fs::create_dir_all(&copy).expect("made");
-    for file in fs::read_dir(from.join("ssd")).expect("there").chain(fs::read_dir(&log).expect("there")) {
-        let path = file.expect("read").path();
-        if path.is_dir() {
-            continue;
+/// The files of the SSD tier, and the position up to which the log was synced when they were read.
+fn files_of(dir: &Path, synced: impl Fn() -> Position) -> (Vec<(PathBuf, Vec<u8>)>, Position) {
+    loop {
+        let before = synced();
+        let folders = [dir.join("ssd"), dir.join("ssd/log")];
+        let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("there"));
+        let paths = entries.map(|entry| entry.expect("read").path()).filter(|path| !path.is_dir());
+        let files = paths
+            .map(|path| {
+                let bytes = fs::read(&path).expect("read");
+                (path.strip_prefix(dir).expect("inside").to_path_buf(), bytes)
+            })
+            .collect();
+        // A sync meanwhile may vouch for what is going to be spoiled.
+        if synced() == before {
+            return (files, before);
         }
-        let name = path.strip_prefix(from).expect("inside");
-        let mut bytes = fs::read(&path).expect("read");
+    }
+}
+
+/// Writes them elsewhere; of the log only what lies before `synced` is sure to be there.
+fn cut(random: &mut Random, files: Vec<(PathBuf, Vec<u8>)>, to: &Path, synced: Position) {
+    fs::create_dir_all(to.join("ssd/log")).expect("made");
+    for (path, mut bytes) in files {
         let number = path
             .extension()
             .filter(|end| *end == "log")
@@ -46,7 +59,7 @@ fn cut(random: &mut Random, from: &Path, to: &Path, synced: Position) {
             };
             spoil(random, &mut bytes, sure);
         }
-        fs::write(to.join(name), bytes).expect("written");
+        fs::write(to.join(path), bytes).expect("written");
     }
 }
 
@@ -94,9 +107,9 @@ fn what_was_durable_is_there_and_nothing_is_wrong() {
         let below = tiered.owned.store().below().expect("started");
         // In this order: what is durable was synced before.
         let durable = below.progress.durable();
-        let synced = below.log_synced();
+        let (files, synced) = files_of(&dir, || below.log_synced());
         let copy = fresh_dir(&format!("power-{round}"));
-        cut(&mut random, &dir, &copy, synced);
+        cut(&mut random, files, &copy, synced);
         // Without the arena, and with an index made from nothing.
         let mut after = Tiered::open(&copy, 1 << 20, Arc::default());
         for (number, writes) in history.iter().enumerate() {
