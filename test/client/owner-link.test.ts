@@ -54,7 +54,20 @@ class ScriptedOwner {
 
   #greet(socket: Socket): void {
     if (!this.greets) return
-    const words = ['pid', '7', 'data', '/d', 'touch', '/t', 'arenaId', 'a', 'hasTiers', '1']
+    const words = [
+      'pid',
+      '7',
+      'data',
+      '/d',
+      'touch',
+      '/t',
+      'arenaId',
+      'a',
+      'hasTiers',
+      '1',
+      'mode',
+      'embedded',
+    ]
     socket.write(`*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`)
   }
 
