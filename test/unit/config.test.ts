@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { RamcacheError } from '../../src/base/errors.ts'
 import { validateCounter, validateScan, validateSet, validateWrite } from '../../src/config/call-options.ts'
-import { validateConnect } from '../../src/config/connect-options.ts'
 import { parseDuration } from '../../src/config/duration.ts'
 import { nearestName } from '../../src/config/fields.ts'
 import { autoMemory, type MachineReader, usableBytes } from '../../src/config/memory.ts'
@@ -376,37 +375,4 @@ it('suggests the nearest name only when it is near', () => {
   expect(nearestName('lsiten', known)).toBe('listen')
   expect(nearestName('port', known)).toBe(undefined)
   expect(nearestName('m'.repeat(1000), known)).toBe(undefined)
-})
-
-describe('where connect() leads', () => {
-  const valid = (url: unknown, options?: unknown) => validateConnect(url, options)
-
-  it('is the path of a socket, as it is or behind unix://', () => {
-    expect(valid('/run/a.sock')).toEqual({
-      path: '/run/a.sock',
-      ownerTimeoutMs: 10_000,
-      nearEntries: 8192,
-      isFrozen: false,
-    })
-    expect(valid('unix:///run/a%20b.sock', { ownerTimeout: '1s', nearEntries: 0, frozen: true })).toEqual({
-      path: '/run/a b.sock',
-      ownerTimeoutMs: 1000,
-      nearEntries: 0,
-      isFrozen: true,
-    })
-    expect(valid('a.sock').path).toBe(`${process.cwd()}/a.sock`)
-  })
-
-  it.each<[unknown, unknown, string]>([
-    [undefined, undefined, 'not undefined'],
-    ['', undefined, 'not ""'],
-    ['redis://localhost', undefined, 'is not supported'],
-    ['unix://run/a.sock', undefined, 'an absolute path'],
-    ['unix:///%zz', undefined, 'begins no character'],
-    ['/a', null, 'must be an object'],
-    ['/a', { timeout: 1 }, 'unknown option "timeout"'],
-    ['/a', { ownerTimeout: -1 }, 'ownerTimeout of connect()'],
-  ])('is not %j with %j', (url, options, message) => {
-    expect(refusal(() => valid(url, options))).toContain(message)
-  })
 })
