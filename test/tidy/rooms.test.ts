@@ -27,7 +27,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   keep: ['config', 'codec', 'native', 'tiers', 'owner', 'cache'],
   daemon: ['cache', 'owner', 'replication', 'config', 'native', 'observe'],
   adapters: ['index'],
-  cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native'],
+  cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native', 'observe'],
   index: ['cache', 'config', 'keep'],
 }
 

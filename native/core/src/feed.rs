@@ -54,6 +54,7 @@ struct Entry {
 
 struct Ring {
     entries: Vec<Entry>,
+    capacity: usize,
     /// Sequence of the next change; the first one is 1.
     next: u64,
 }
@@ -62,7 +63,8 @@ struct Ring {
 pub struct Feed {
     /// LOCK: feed. The innermost lock of a commit.
     ring: Mutex<Ring>,
-    capacity: usize,
+    /// That of the ring, which only grows.
+    capacity: AtomicU64,
     head: AtomicU64,
 }
 
@@ -77,7 +79,30 @@ pub enum FeedRead {
 
 impl Feed {
     pub fn new(capacity: usize) -> Feed {
-        Feed { ring: Mutex::new(Ring { entries: Vec::new(), next: 1 }), capacity, head: AtomicU64::new(1) }
+        let ring = Ring { entries: Vec::new(), capacity, next: 1 };
+        Feed { ring: Mutex::new(ring), capacity: AtomicU64::new(capacity as u64), head: AtomicU64::new(1) }
+    }
+
+    /// Makes the ring large enough for a group of so many changes, which is followed as a whole, and as many more beside it.
+    pub fn hold(&self, changes: usize) {
+        let wanted = changes * 2 + 2;
+        if wanted <= self.capacity() {
+            return;
+        }
+        let mut ring = lock(&self.ring);
+        if wanted <= ring.capacity {
+            return;
+        }
+        let old = std::mem::take(&mut ring.entries);
+        let (before, after) = (ring.capacity as u64, wanted.next_power_of_two());
+        if let Some(filler) = old.first() {
+            ring.entries = vec![*filler; after];
+            for sequence in ring.next.saturating_sub(before).max(1)..ring.next {
+                ring.entries[sequence as usize % after] = old[(sequence % before) as usize];
+            }
+        }
+        ring.capacity = after;
+        self.capacity.store(after as u64, Ordering::Relaxed);
     }
 
     /// Adds changes in one piece, so that a group is never split; the sequence of the last one. Called under the shard
@@ -110,7 +135,7 @@ impl Feed {
     }
 
     fn add(&self, ring: &mut Ring, entry: Entry) {
-        let at = (ring.next % self.capacity as u64) as usize;
+        let at = (ring.next % ring.capacity as u64) as usize;
         if at == ring.entries.len() {
             ring.entries.push(entry);
         } else if at < ring.entries.len() {
@@ -126,7 +151,7 @@ impl Feed {
 
     /// Changes that a follower may be behind.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity.load(Ordering::Relaxed) as usize
     }
 
     /// Sequence of the last change; 0 before the first.
@@ -135,7 +160,7 @@ impl Feed {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.capacity.min(self.head.load(Ordering::Relaxed) as usize) * size_of::<Entry>()
+        lock(&self.ring).entries.len() * size_of::<Entry>()
     }
 
     /// Packs changes from `from` on, at least one and then up to `bytes_max`, whole groups only.
@@ -153,14 +178,14 @@ impl Feed {
         loop {
             let (entry, next) = {
                 let ring = lock(&self.ring);
-                let oldest = ring.next.saturating_sub(self.capacity as u64).max(1);
+                let oldest = ring.next.saturating_sub(ring.capacity as u64).max(1);
                 if sequence < oldest {
                     return FeedRead::Behind { head: ring.next };
                 }
                 if sequence >= ring.next {
                     break;
                 }
-                (ring.entries[(sequence % self.capacity as u64) as usize], ring.next)
+                (ring.entries[(sequence % ring.capacity as u64) as usize], ring.next)
             };
             if !pack(arena, sequence, &entry, &append_run, &mut bytes) {
                 return FeedRead::Behind { head: next };

@@ -334,6 +334,7 @@ impl Store {
         if let (false, Some(shortage)) = (makes_room, below.progress.shortage()) {
             return Err(shortage);
         }
+        self.feed.hold(changes);
         // Half of the ring: as many more may be on their way in other threads.
         let allowed = (self.feed.capacity() / 2).saturating_sub(changes).max(1) as u64;
         let head = self.feed.sequence();
