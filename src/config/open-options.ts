@@ -33,6 +33,8 @@ export interface InternalOptions {
   /** The process is there for its clients only. */
   readonly isDaemon?: boolean
   readonly hddBudgetBytes?: number
+  /** What a client's `SHUTDOWN` does: of a process that is there for its store alone. */
+  readonly onShutdown?: () => void
 }
 
 /** @internal */

@@ -29,7 +29,10 @@ export class Daemon {
 
   /** Rejects with what `open` does, and when the socket or the endpoint of the metrics is not to be had. */
   static async start(config: DaemonConfig, io: DaemonIo): Promise<Daemon> {
-    const cache = await open({ ...config.open, __internal: { isDaemon: true } } as typeof config.open)
+    // A client's word counts as that of an operator: whoever hears the signal ends in the same way.
+    const onShutdown = () => process.kill(process.pid, 'SIGTERM')
+    const __internal = { isDaemon: true, onShutdown }
+    const cache = await open({ ...config.open, __internal } as typeof config.open)
     try {
       const socket = socketOf(cache) as string
       if (config.socketGroup !== undefined) giveToGroup(socket, config.socketGroup)

@@ -291,6 +291,8 @@ export interface NativeModule {
   listenRequests(handle: NativeHandle, bell: (() => void) | null): void
   takeRequests(handle: NativeHandle, bytesMax: number): Buffer
   answerRequest(handle: NativeHandle, request: number, reply: Uint8Array): void
+  /** Answers all requests that wait, taken or not, with an error. */
+  failRequests(handle: NativeHandle): void
   serverTotals(handle: NativeHandle): Record<string, number>
   /** Bytes that the questions take in `into`; negative when the store is closed. */
   takeMisses(handle: NativeHandle, most: number, patienceMs: number, into: Uint8Array): number

@@ -308,6 +308,15 @@ export function openEngine(options: EngineOptions): NativeEngine {
   }
 }
 
+/** The store that this process has open, for a thread that serves it: it does not keep the store open. */
+export function joinEngine(dir: string, isDaemon: boolean): NativeEngine {
+  try {
+    return new NativeEngine(binding().joinStore(dir), 0, isDaemon)
+  } catch (error) {
+    translate(error)
+  }
+}
+
 /** Throws ERR_RAMCACHE_UNAVAILABLE when nobody owns the directory, ERR_RAMCACHE_CORRUPT for what is not an arena. */
 export function attachEngine(options: {
   readonly dir: string

@@ -1,5 +1,6 @@
 /** What the threads of an owner say to each other. */
 import { realpathSync } from 'node:fs'
+import type { ValidatedNamespace } from '../config/open-options.ts'
 import type { NativeScanned } from '../native/binding.ts'
 
 /** How a thread of the tiers is started. */
@@ -25,6 +26,22 @@ export interface TierThreadData {
   readonly syncIntervalMs: number
   readonly fileBytes: number
   readonly reserveBytes: number
+}
+
+/** How the thread is started that answers clients of the socket. */
+export interface ControlThreadData {
+  readonly dir: string
+  readonly namespaces: Readonly<Record<string, ValidatedNamespace>>
+  readonly isDaemon: boolean
+  /** Clients may end it. */
+  readonly canEnd: boolean
+  /** When the store was opened, in milliseconds since 1970. */
+  readonly startedMs: number
+}
+
+/** From that thread: a client wants the owner to end. */
+export interface FromControl {
+  readonly kind: 'shutdown'
 }
 
 export interface PinnedKey {

@@ -82,7 +82,7 @@ export async function leaveTiers(engine: TieredEngine, dir: string): Promise<voi
   const path = resolve(dir)
   const tiers = running.get(path)
   running.delete(path)
-  const stopped = stopAll(engine, tiers)
+  const stopped = stopAll(engine, dir, tiers)
   stopping.set(path, stopped)
   try {
     await stopped
@@ -91,8 +91,8 @@ export async function leaveTiers(engine: TieredEngine, dir: string): Promise<voi
   }
 }
 
-async function stopAll(engine: TieredEngine, tiers: Promise<Tiers> | undefined): Promise<void> {
-  await stopServer(engine.native)
+async function stopAll(engine: TieredEngine, dir: string, tiers: Promise<Tiers> | undefined): Promise<void> {
+  await stopServer(engine.native, dir)
   await (await tiers)?.stop()
 }
 

@@ -25,6 +25,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   replication: ['config', 'owner', 'observe'],
   cache: ['config', 'codec', 'native', 'owner', 'client', 'replication', 'observe'],
   keep: ['config', 'codec', 'native', 'tiers', 'owner', 'cache'],
+  server: ['config', 'codec', 'native', 'owner', 'cache', 'keep'],
   daemon: ['cache', 'owner', 'replication', 'config', 'native', 'observe'],
   adapters: ['index'],
   cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native', 'observe'],

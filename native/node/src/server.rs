@@ -178,8 +178,8 @@ pub fn server_path(handle: &External<Handle>) -> Result<Option<String>> {
     Ok(found.map(|server| server.path().display().to_string()))
 }
 
-/// `bell` is called when there are requests for `takeRequests`; it does not keep the event loop alive. With `null` what
-/// waits is answered with an error, as is what comes.
+/// `bell` is called when there are requests for `takeRequests`; it does not keep the event loop alive. With `null` nobody
+/// is told, and what comes is answered with an error.
 #[napi(js_name = "listenRequests")]
 pub fn listen_requests(handle: &External<Handle>, bell: Option<Function<(), ()>>) -> Result<()> {
     let bell = bell.map(ringing).transpose()?;
@@ -190,13 +190,26 @@ pub fn listen_requests(handle: &External<Handle>, bell: Option<Function<(), ()>>
 /// Requests of clients, packed as `native/server/src/control.rs` draws them; an empty buffer when there are none.
 #[napi(js_name = "takeRequests")]
 pub fn take_requests(handle: &External<Handle>, bytes_max: u32) -> Result<Buffer> {
-    Ok(server_of(handle)?.take_requests(bytes_max as usize).into())
+    // The server may have ended since it has rung.
+    let packed =
+        server_of(handle).map_or_else(|_| Vec::new(), |server| server.take_requests(bytes_max as usize));
+    Ok(packed.into())
+}
+
+/// For who sees that the thread that answers is gone: all requests, taken or not, are answered with an error.
+#[napi(js_name = "failRequests")]
+pub fn fail_requests(handle: &External<Handle>) -> Result<()> {
+    server_of(handle)?.fail_requests();
+    Ok(())
 }
 
 /// The reply to a request, as it goes out.
 #[napi(js_name = "answerRequest")]
 pub fn answer_request(handle: &External<Handle>, request: f64, reply: Uint8Array) -> Result<()> {
-    server_of(handle)?.answer(request as u64, reply.to_vec());
+    // Nobody waits for an answer of a server that has ended.
+    if let Ok(server) = server_of(handle) {
+        server.answer(request as u64, reply.to_vec());
+    }
     Ok(())
 }
 

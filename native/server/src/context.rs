@@ -8,7 +8,7 @@ use crate::number::parse_i64;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::worker::{Durability, Namespace, Worker};
-use ramcache_core::below::{Purpose, Tier};
+use ramcache_core::below::{Answer, Purpose, Tier};
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::layout::counters;
 use ramcache_core::ops::read::{Destination, Lookup, Nothing, Seen};
@@ -77,6 +77,20 @@ pub struct Progress {
     pub group: Option<u64>,
     /// Runs so far.
     pub runs: u32,
+}
+
+impl Progress {
+    /// What the tiers below have said of a key.
+    pub fn keep(&mut self, key: (u32, Vec<u8>), answer: Answer) {
+        let kept = match answer {
+            Answer::Absent => Kept::Absent,
+            Answer::Found { record, record_bytes, tier } => Kept::Found { record, record_bytes, tier },
+            Answer::Failed(failure) => Kept::Failed(failure),
+            // RAM knows more now.
+            Answer::AskAgain | Answer::Reached => return,
+        };
+        self.found.insert(key, kept);
+    }
 }
 
 pub struct Context<'a> {
@@ -254,7 +268,10 @@ impl<'a> Context<'a> {
         };
         let kept = match how {
             // Only RAM decides; what was found before may have been replaced since.
-            Use::Decide => None,
+            Use::Decide => match self.progress.found.get(&(namespace.id, key.to_vec())) {
+                Some(Kept::Failed(failure)) => return Err(Stop::Store(failure.clone())),
+                _ => None,
+            },
             _ if self.progress.found.is_empty() => None,
             _ => self.progress.found.get(&(namespace.id, key.to_vec())),
         };
@@ -344,7 +361,10 @@ impl<'a> Context<'a> {
     /// What a failed write means: that RAM has to be told first, or an error.
     pub fn cold_or(&mut self, error: StoreError, namespace: u32, key: &[u8]) -> Stop {
         match error.code {
-            Code::Cold => self.want(namespace, key, Purpose::Resolve),
+            Code::Cold => match self.progress.found.get(&(namespace, key.to_vec())) {
+                Some(Kept::Failed(failure)) => Stop::Store(failure.clone()),
+                _ => self.want(namespace, key, Purpose::Resolve),
+            },
             _ => Stop::Store(error),
         }
     }

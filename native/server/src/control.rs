@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Rings when there are requests.
 pub type Bell = Box<dyn Fn() + Send + Sync>;
 
+/// The answer when there is nobody to give one.
+pub const GONE: &[u8] = b"-RC UNAVAILABLE the control plane of this store is gone\r\n";
+
 /// What the control plane is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -49,24 +52,23 @@ impl Control {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who is told of requests; the bell rings at once when some wait. With `None` there is nobody, and what waits is
-    /// given up: its requests come back.
-    pub fn listen(&self, bell: Option<Bell>) -> Vec<u64> {
+    /// Who is told of requests; the bell rings at once when some wait. With `None` there is nobody.
+    pub fn listen(&self, bell: Option<Bell>) {
         let mut queue = self.queue();
         let old = std::mem::replace(&mut queue.bell, bell);
-        let mut given_up = Vec::new();
-        match &queue.bell {
-            Some(bell) if !queue.waiting.is_empty() => bell(),
-            Some(_) => {}
-            None => {
-                given_up.extend(queue.waiting.drain(..).map(|packed| id_of(&packed)));
-                queue.bytes = 0;
-            }
+        if let (Some(bell), false) = (&queue.bell, queue.waiting.is_empty()) {
+            bell();
         }
         drop(queue);
         // A bell may do anything when it is dropped, so not under the lock.
         drop(old);
-        given_up
+    }
+
+    /// Forgets what waits.
+    pub fn clear(&self) {
+        let mut queue = self.queue();
+        queue.waiting.clear();
+        queue.bytes = 0;
     }
 
     /// Sends a command off. The error says why not.
@@ -127,10 +129,6 @@ impl Control {
         drop(queue);
         drop(bell);
     }
-}
-
-fn id_of(packed: &[u8]) -> u64 {
-    u64::from_le_bytes(packed[..8].try_into().expect("eight bytes"))
 }
 
 fn pack(id: u64, connection: u64, kind: Kind, resp: Resp, namespace: &str, args: Args) -> Vec<u8> {

@@ -4,9 +4,9 @@
 //! connection that has something to do gets turns of bounded length, in rounds, so that none starves another.
 
 use crate::client::{Connection, Slot};
-use crate::context::{Kept, Progress};
 use crate::frame::Decoder;
 use crate::limits::count;
+use crate::pubsub::Message;
 use crate::registry::Client;
 use crate::reply::Resp;
 use crate::session::Session;
@@ -127,7 +127,10 @@ impl EventLoop {
             }
             for _ in 0..self.busy.len() {
                 let Some(place) = self.busy.pop_front() else { break };
-                self.turn(place);
+                let turned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.turn(place)));
+                if turned.is_err() {
+                    self.forget(place);
+                }
             }
             if !is_idle && !self.shared.options.spin.is_zero() {
                 awake_until = Instant::now() + self.shared.options.spin;
@@ -222,6 +225,10 @@ impl EventLoop {
                 client,
                 is_closing: false,
                 is_no_touch: false,
+                transaction: None,
+                watched: Vec::new(),
+                channels: Default::default(),
+                patterns: Default::default(),
                 uses_control: false,
             },
             decoder: Decoder::default(),
@@ -253,9 +260,19 @@ impl EventLoop {
                         self.answer(address, reply);
                     }
                 }
+                Mail::Message { connection, message } => {
+                    if let Some(place) = self.by_id.get(&connection).copied() {
+                        self.push(place, &message);
+                    }
+                }
                 Mail::Kill { connection } => {
                     if let Some(place) = self.by_id.get(&connection).copied() {
                         self.break_off(place);
+                    }
+                }
+                Mail::ControlGone => {
+                    for (_, address) in std::mem::take(&mut self.requests) {
+                        self.answer(address, crate::control::GONE.to_vec());
                     }
                 }
                 Mail::Stop { deadline } => self.begin_stop(deadline),
@@ -269,6 +286,17 @@ impl EventLoop {
         for (question, answer) in answers {
             self.take_answer(question, answer);
         }
+    }
+
+    /// Gives a connection what it did not ask for.
+    fn push(&mut self, place: usize, message: &Message) {
+        let Some(Some(connection)) = self.connections.get_mut(place) else { return };
+        let bytes = message.encode(connection.session.resp);
+        match connection.slots.is_empty() {
+            true => connection.output.extend_from_slice(&bytes),
+            false => connection.slots.push_back(Slot::Ready(bytes)),
+        }
+        self.enqueue(place);
     }
 
     /// The connection is closed with its next turn.
@@ -315,7 +343,7 @@ impl EventLoop {
             }
             For::Below { progress, outstanding, .. } => {
                 if let Some(key) = asked {
-                    keep(progress, key, answer);
+                    progress.keep(key, answer);
                 }
                 *outstanding -= 1;
                 if *outstanding == 0 {
@@ -346,6 +374,19 @@ impl EventLoop {
         }
     }
 
+    /// After a fault of ours in its turn, which has taken the connection along: everybody else is served on.
+    fn forget(&mut self, place: usize) {
+        if self.connections[place].is_some() {
+            return self.close(place);
+        }
+        let Some(id) = self.by_id.iter().find(|(_, other)| **other == place).map(|(id, _)| *id) else {
+            return;
+        };
+        self.by_id.remove(&id);
+        self.vacant.push(place);
+        self.shared.registry.remove(id);
+    }
+
     /// Closes a connection at its place.
     pub fn close(&mut self, place: usize) {
         let Some(mut connection) = self.connections[place].take() else { return };
@@ -353,6 +394,7 @@ impl EventLoop {
         self.by_id.remove(&connection.id);
         self.vacant.push(place);
         self.shared.registry.remove(connection.id);
+        crate::commands::end_subscriptions(&mut connection.session, &self.shared.pubsub);
         let open = connection.slots.iter().filter(|slot| matches!(slot, Slot::Waiting(_))).count();
         self.shared.waiting.fetch_sub(open as u64, Ordering::Relaxed);
         self.shared.input_bytes.fetch_sub(connection.counted_input, Ordering::Relaxed);
@@ -389,17 +431,6 @@ impl EventLoop {
 
 /// Bytes that are read at a time.
 pub const RECEIVE_BYTES: usize = 64 << 10;
-
-fn keep(progress: &mut Progress, key: (u32, Vec<u8>), answer: Answer) {
-    let kept = match answer {
-        Answer::Absent => Kept::Absent,
-        Answer::Found { record, record_bytes, tier } => Kept::Found { record, record_bytes, tier },
-        Answer::Failed(failure) => Kept::Failed(failure),
-        // RAM knows more now.
-        Answer::AskAgain | Answer::Reached => return,
-    };
-    progress.found.insert(key, kept);
-}
 
 /// The process at the other end; 0 when the system does not say.
 fn peer_pid(descriptor: i32) -> u32 {

@@ -96,6 +96,14 @@ impl Reply<'_> {
         }
     }
 
+    /// What was not asked for; an array in RESP2.
+    pub fn push(&mut self, count: usize) {
+        match self.resp {
+            Resp::Two => self.array(count),
+            Resp::Three => self.number_line(b'>', count as i64),
+        }
+    }
+
     pub fn set(&mut self, count: usize) {
         match self.resp {
             Resp::Two => self.array(count),

@@ -48,6 +48,8 @@ impl Server {
             totals,
             mailboxes,
             registry: Registry::default(),
+            slowlog: Default::default(),
+            pubsub: Default::default(),
             running: RwLock::new(()),
             began: Instant::now(),
             began_ms,
@@ -100,11 +102,25 @@ impl Server {
         self.shared.registry.count()
     }
 
-    /// Who answers what takes JavaScript: rings when there are requests, for [`Server::take_requests`]. `None`: nobody any
-    /// more; what waits is answered with an error.
+    /// Bytes that all connections hold of unfinished commands, and of replies that were not taken.
+    pub fn input_bytes(&self) -> usize {
+        self.shared.input_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn output_bytes(&self) -> usize {
+        self.shared.output_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Who answers what takes JavaScript: rings when there are requests, for [`Server::take_requests`]. `None`: nobody.
     pub fn listen_control(&self, bell: Option<Bell>) {
-        for request in self.shared.control.listen(bell) {
-            self.answer(request, b"-RC UNAVAILABLE the control plane of this store is gone\r\n".to_vec());
+        self.shared.control.listen(bell);
+    }
+
+    /// Whoever was to answer is gone: all requests, taken or not, are answered with an error.
+    pub fn fail_requests(&self) {
+        self.shared.control.clear();
+        for mailbox in &self.shared.mailboxes {
+            mailbox.send(Mail::ControlGone);
         }
     }
 

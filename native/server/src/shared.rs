@@ -2,7 +2,9 @@
 
 use crate::control::Control;
 use crate::limits::{Limits, Totals};
+use crate::pubsub::{Message, PubSub};
 use crate::registry::{Client, Registry};
+use crate::slowlog::Slowlog;
 use crate::worker::Durability;
 use mio::net::UnixStream;
 use mio::Waker;
@@ -54,10 +56,17 @@ pub enum Mail {
         request: u64,
         reply: Vec<u8>,
     },
+    /// Something was published that a connection listens to.
+    Message {
+        connection: u64,
+        message: Message,
+    },
     /// A connection is to be closed.
     Kill {
         connection: u64,
     },
+    /// Nobody is going to answer what was sent to the control plane.
+    ControlGone,
     /// No new commands; what waits is answered, then the thread ends.
     Stop {
         deadline: Instant,
@@ -97,6 +106,8 @@ pub struct Shared {
     pub control: Control,
     pub mailboxes: Vec<Mailbox>,
     pub registry: Registry,
+    pub slowlog: Slowlog,
+    pub pubsub: PubSub,
     /// LOCK: exec. Read by every command, written by EXEC, which no other command may come between. Before all locks of
     /// the store.
     pub running: RwLock<()>,

@@ -1,7 +1,7 @@
 //! A turn of a connection: read, run commands, write. Bounded, so that others get theirs.
 
 use crate::client::{Connection, Slot};
-use crate::commands::{self, Command, ALONE, COMMANDS, READ};
+use crate::commands::{self, Command, ALONE, AT_ONCE, COMMANDS, LISTENING, READ};
 use crate::context::{Context, Progress, Stop, Want};
 use crate::event_loop::{Address, EventLoop};
 use crate::frame::{Args, Decoded, OwnedArgs};
@@ -16,6 +16,7 @@ use ramcache_core::ops::read::{Lookup, Nothing, Seen};
 use ramcache_core::sync::Ordering;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::PoisonError;
+use std::time::Instant;
 
 /// Commands and bytes of one turn.
 const COMMANDS_PER_TURN: usize = 256;
@@ -36,6 +37,14 @@ pub fn error_line(error: &StoreError, resp: Resp) -> Vec<u8> {
     let name = error.code.name().trim_start_matches("ERR_RAMCACHE_");
     Reply { out: &mut out, resp }.error(&format!("RC {name} {}", error.message));
     out
+}
+
+/// The same as a command says it.
+pub fn failure_line(command: &str, error: &StoreError, resp: Resp) -> Vec<u8> {
+    match command.starts_with("rc.") {
+        true => error_line(error, resp),
+        false => redis_error_line(error, resp),
+    }
 }
 
 /// The same for a command of Redis, which has words of its own for some.
@@ -238,6 +247,20 @@ impl EventLoop {
         if !command.takes(args.len()) {
             return self.refuse(connection, &commands::wrong_arity(command.name));
         }
+        let session = &connection.session;
+        if session.resp == Resp::Two && session.subscriptions() > 0 && !command.has(LISTENING) {
+            let text = format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+                command.name
+            );
+            return self.refuse(connection, &text);
+        }
+        if connection.session.transaction.is_some() && !command.has(AT_ONCE) {
+            if let Some(text) = commands::refused_subcommand(command, args) {
+                return self.refuse(connection, &text);
+            }
+            return self.queue(connection, number, args);
+        }
         let client = &connection.session.client;
         client.command.store(number + 1, Ordering::Relaxed);
         let last_ms = client.began.elapsed().as_millis() as u64;
@@ -255,8 +278,28 @@ impl EventLoop {
         }
     }
 
+    /// Keeps a command for EXEC.
+    fn queue(&mut self, connection: &mut Connection, number: usize, args: Args) {
+        let limits = &self.worker.limits;
+        let Some(transaction) = &mut connection.session.transaction else { return };
+        let args = OwnedArgs::of(args);
+        let bytes = transaction.bytes + args.byte_count();
+        if transaction.commands.len() >= limits.queued_commands || bytes > limits.queued_bytes {
+            count(&self.shared.totals.queued_hits);
+            return self.refuse(connection, "ERR too much queued for a transaction");
+        }
+        transaction.bytes = bytes;
+        transaction.commands.push((number, args));
+        let queued = transaction.commands.len() as i64;
+        connection.session.client.queued.store(queued, Ordering::Relaxed);
+        self.place_reply(connection, b"+QUEUED\r\n".to_vec());
+    }
+
     fn refuse(&mut self, connection: &mut Connection, text: &str) {
         count(&self.shared.totals.error_replies);
+        if let Some(transaction) = &mut connection.session.transaction {
+            transaction.is_broken = true;
+        }
         let mut line = Vec::new();
         Reply { out: &mut line, resp: connection.session.resp }.error(text);
         self.place_reply(connection, line);
@@ -293,7 +336,10 @@ impl EventLoop {
             }
             let Connection { session, output, .. } = connection;
             let mut context = Context::new(&mut self.worker, session, progress, output);
+            let began = Instant::now();
             let ended = (command.run)(&mut context, args);
+            let took = began.elapsed();
+            shared.slowlog.note(took, args, || context.session.client.texts().name.clone());
             if !matches!(ended, Err(Stop::Cold | Stop::Control)) {
                 context.commit_counts();
             }
@@ -330,10 +376,7 @@ impl EventLoop {
     fn reply_error(&mut self, connection: &mut Connection, command: &Command, error: &StoreError) {
         count(&self.shared.totals.error_replies);
         let resp = connection.session.resp;
-        let line = match command.name.starts_with("rc.") {
-            true => error_line(error, resp),
-            false => redis_error_line(error, resp),
-        };
+        let line = failure_line(command.name, error, resp);
         connection.output.extend_from_slice(&line);
     }
 

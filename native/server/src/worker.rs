@@ -1,16 +1,18 @@
 //! What a server thread needs of the store: namespaces it has met, counters, buffers. One for each thread.
 
+use crate::context::{Kept, Progress, Want};
 use crate::limits::Limits;
 use crate::shared::Shared;
 use ramcache_core::error::{Code, Result, StoreError};
 use ramcache_core::hash::KeyHasher;
 use ramcache_core::layout::counters;
 use ramcache_core::namespaces;
+use ramcache_core::ops::read::{Lookup, Nothing, Seen};
 use ramcache_core::record::RecordBuffer;
 use ramcache_core::stats::CounterSlot;
 use ramcache_core::store::Store;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{mpsc, Arc, Mutex, PoisonError};
 
 /// What a write waits for before it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +46,7 @@ pub struct Worker {
     counters: HashMap<u32, CounterSlot>,
     /// Reads so far, for sampling.
     pub calls: u64,
+    chance: u64,
     /// Wakes this thread when the tiers below have answered; `None` without tiers.
     pub asker: Option<u32>,
 }
@@ -58,6 +61,7 @@ impl Worker {
             names: HashMap::new(),
             counters: HashMap::new(),
             calls: 0,
+            chance: ramcache_core::clock::wall_ms() | 1,
             asker: None,
             store,
             shared,
@@ -108,6 +112,52 @@ impl Worker {
             .counters
             .entry(namespace)
             .or_insert_with(|| CounterSlot::claim(arena, namespace, std::process::id()))
+    }
+
+    /// Some number, for choices that nobody depends on.
+    pub fn random(&mut self) -> u64 {
+        // xorshift64*, Vigna 2016.
+        self.chance ^= self.chance >> 12;
+        self.chance ^= self.chance << 25;
+        self.chance ^= self.chance >> 27;
+        self.chance.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
+    }
+
+    /// Asks the tiers below and waits for their answers, which holds up this thread. For the middle of EXEC, where nobody
+    /// else may run and what was in RAM a moment ago has just left it.
+    pub fn wait_for(&mut self, wants: Vec<Want>, progress: &mut Progress) {
+        let Some(below) = self.store.below() else { return };
+        let (ring, rung) = mpsc::channel();
+        let ring = Mutex::new(ring);
+        let asker = below.misses.register(Box::new(move || {
+            // Nobody listens any more when the wait has been given up.
+            let _ = ring.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        }));
+        let mut asked = HashMap::new();
+        for Want { namespace, key, purpose } in wants {
+            let hash = self.hasher.hash(namespace, &key);
+            let token = self.store.tokens().read(hash);
+            let seen = self.store.reader().read(namespace, &key, hash, &mut Nothing, &mut Seen::default());
+            if seen != Lookup::Miss {
+                continue;
+            }
+            match below.misses.ask(asker, namespace, &key, hash, token, purpose) {
+                Ok(question) => {
+                    asked.insert(question, (namespace, key));
+                }
+                Err(failure) => {
+                    progress.found.insert((namespace, key), Kept::Failed(failure));
+                }
+            }
+        }
+        while !asked.is_empty() && rung.recv().is_ok() {
+            for (question, answer) in below.misses.collect(asker) {
+                if let Some(key) = asked.remove(&question) {
+                    progress.keep(key, answer);
+                }
+            }
+        }
+        below.misses.unregister(asker);
     }
 
     pub fn count_reads(&mut self, namespace: u32, hits: u64, misses: u64) {

@@ -27,7 +27,7 @@ pub use group::read_group;
 #[cfg(not(loom))]
 pub use room::BUDGET_BYTES_MIN;
 #[cfg(not(loom))]
-pub use scan::{scan, ScanCursor, ScannedEntry};
+pub use scan::{scan, scan_within, ScanCursor, ScannedEntry};
 #[cfg(not(loom))]
 pub use update::Number;
 #[cfg(not(loom))]

@@ -42,9 +42,22 @@ pub fn scan(
     prefix: &[u8],
     wanted: usize,
 ) -> (Vec<ScannedEntry>, Option<ScanCursor>) {
+    scan_within(reader, namespace, cursor, prefix, wanted, u64::MAX)
+}
+
+/// The same, over `buckets_max` buckets at most: for who must not be held up by a namespace with few entries.
+pub fn scan_within(
+    reader: Reader,
+    namespace: u32,
+    cursor: Option<ScanCursor>,
+    prefix: &[u8],
+    wanted: usize,
+    buckets_max: u64,
+) -> (Vec<ScannedEntry>, Option<ScanCursor>) {
     let count = reader.arena.bucket_count();
     let mut cursor = cursor.unwrap_or(ScanCursor { bucket_count: count, bucket: 0 });
     let mut entries = Vec::new();
+    let last = cursor.bucket.saturating_add(buckets_max);
     // A cursor comes from outside: more buckets than there are cannot be one of ours.
     while cursor.bucket_count <= count && cursor.bucket < cursor.bucket_count {
         let start = entries.len();
@@ -55,7 +68,7 @@ pub fn scan(
             }
         }
         cursor.bucket += 1;
-        if entries.len() >= wanted {
+        if entries.len() >= wanted || (cursor.bucket >= last && cursor.bucket < cursor.bucket_count) {
             return (entries, Some(cursor));
         }
     }

@@ -427,6 +427,16 @@ impl Store {
         None
     }
 
+    /// How often an entry in RAM has been read lately, as eviction sees it: 0 to 3.
+    pub fn access_count(&self, namespace: u32, key: &[u8], hash: u64) -> u8 {
+        let _shard = lock(&self.shards[shard_of(hash)]);
+        if self.is_closed() {
+            return 0;
+        }
+        let found = self.find(namespace, key, hash);
+        found.map_or(0, |current| self.arena.access_byte(current.slot).load(Ordering::Relaxed) & 3)
+    }
+
     pub(crate) fn absolute(&self, ttl_ms: u64) -> u64 {
         if ttl_ms == 0 {
             0

@@ -7,7 +7,14 @@ use crate::reply::Resp;
 use std::sync::atomic::Ordering;
 
 pub fn ping(context: &mut Context, args: Args) -> Run {
+    let is_listening = context.session.resp == Resp::Two && context.session.subscriptions() > 0;
     match args.len() {
+        1 | 2 if is_listening => {
+            let mut reply = context.reply();
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(if args.len() == 2 { args.get(1) } else { b"" });
+        }
         1 => context.reply().simple("PONG"),
         2 => context.reply().bulk(args.get(1)),
         _ => return error(wrong_arity("ping")),
@@ -45,7 +52,7 @@ pub fn database_name(number: i64) -> String {
 }
 
 pub fn select(context: &mut Context, args: Args) -> Run {
-    let number = integer(args.get(1)).or_else(|_| error("ERR invalid DB index"))?;
+    let number = integer(args.get(1))?;
     if !(0..DATABASES).contains(&number) {
         return error("ERR DB index is out of range");
     }
@@ -113,6 +120,11 @@ pub fn reset(context: &mut Context, _args: Args) -> Run {
     super::own::select(context, b"default")?;
     context.session.resp = Resp::Two;
     context.session.is_no_touch = false;
+    let shared = std::sync::Arc::clone(&context.worker.shared);
+    super::end_subscriptions(context.session, &shared.pubsub);
+    context.session.transaction = None;
+    context.session.watched.clear();
+    context.session.client.queued.store(-1, Ordering::Relaxed);
     let client = &context.session.client;
     client.resp.store(2, Ordering::Relaxed);
     client.texts().name.clear();

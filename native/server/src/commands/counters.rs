@@ -109,7 +109,7 @@ fn decimal(text: &[u8]) -> Option<i128> {
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_short =
-        whole.len() <= 18 && fraction.len() <= FRACTION_DIGITS && !(whole.is_empty() && fraction.is_empty());
+        whole.len() <= 20 && fraction.len() <= FRACTION_DIGITS && !(whole.is_empty() && fraction.is_empty());
     if !is_short || !whole.bytes().chain(fraction.bytes()).all(|digit| digit.is_ascii_digit()) {
         return None;
     }

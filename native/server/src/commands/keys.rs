@@ -149,7 +149,6 @@ struct Wanted {
 }
 
 fn expire_with(context: &mut Context, args: Args, name: &str, unit_ms: i64, is_absolute: bool) -> Run {
-    let number = integer(args.get(2))?;
     let mut wanted = Wanted::default();
     for option in args.from(3) {
         match () {
@@ -169,6 +168,7 @@ fn expire_with(context: &mut Context, args: Args, name: &str, unit_ms: i64, is_a
     if wanted.later && wanted.earlier {
         return error("ERR GT and LT options at the same time are not compatible");
     }
+    let number = integer(args.get(2))?;
     let now = context.now_ms();
     let base = if is_absolute { 0 } else { now as i64 };
     let when = number.checked_mul(unit_ms).and_then(|ms| ms.checked_add(base));
@@ -234,12 +234,6 @@ pub fn set_expiry(context: &mut Context, namespace: Namespace, key: &[u8], expir
         true => context.delete(namespace, key, None)?,
         false => touch_until(context, namespace, key, when)?,
     };
-    Ok(())
-}
-
-pub fn dbsize(context: &mut Context, _args: Args) -> Run {
-    let (entries, _) = context.worker.store.usage(context.namespace().id);
-    context.reply().integer(entries as i64);
     Ok(())
 }
 

@@ -1,14 +1,21 @@
 //! The commands: one table. Names are lower case, as Redis shows them.
 
+mod admin;
 mod connection;
+mod copies;
 mod counters;
 mod info;
 mod keys;
 mod own;
 mod own_writes;
+mod pubsub;
 mod ranges;
+mod scans;
 mod strings;
+mod transactions;
 mod write_options;
+
+pub use pubsub::end_all as end_subscriptions;
 
 use crate::context::{Context, Run};
 use crate::frame::Args;
@@ -22,8 +29,10 @@ pub const WRITE: u32 = 2;
 pub const ALONE: u32 = 4;
 pub const FAST: u32 = 8;
 pub const ADMIN: u32 = 16;
-/// Changes the connection, not the store: never queued by MULTI.
+/// Never queued by MULTI.
 pub const AT_ONCE: u32 = 32;
+/// Works while a RESP2 connection listens to channels.
+pub const LISTENING: u32 = 64;
 
 pub struct Command {
     pub name: &'static str,
@@ -37,6 +46,7 @@ pub struct Command {
 
 const NO_KEYS: (i32, i32, i32) = (0, 0, 0);
 const ONE_KEY: (i32, i32, i32) = (1, 1, 1);
+const TWO_KEYS: (i32, i32, i32) = (1, 2, 1);
 const ALL_KEYS: (i32, i32, i32) = (1, -1, 1);
 const PAIRS: (i32, i32, i32) = (1, -1, 2);
 
@@ -50,14 +60,19 @@ macro_rules! table {
 
 table! {
     "append" 3 [WRITE FAST] ONE_KEY ranges::append;
-    "auth" -2 [FAST AT_ONCE] NO_KEYS connection::auth;
+    "auth" -2 [FAST] NO_KEYS connection::auth;
+    "bgsave" -1 [ADMIN] NO_KEYS own::to_control;
     "client" -2 [ADMIN] NO_KEYS connection::client;
     "command" -1 [] NO_KEYS connection::command;
-    "dbsize" 1 [READ FAST] NO_KEYS keys::dbsize;
+    "config" -2 [ADMIN] NO_KEYS admin::config;
+    "copy" -3 [WRITE] TWO_KEYS copies::copy;
+    "dbsize" 1 [READ FAST] NO_KEYS scans::dbsize;
     "decr" 2 [WRITE FAST] ONE_KEY counters::decr;
     "decrby" 3 [WRITE FAST] ONE_KEY counters::decrby;
     "del" -2 [WRITE] ALL_KEYS keys::del;
+    "discard" 1 [FAST AT_ONCE] NO_KEYS transactions::discard;
     "echo" 2 [READ FAST] NO_KEYS connection::echo;
+    "exec" 1 [ALONE AT_ONCE] NO_KEYS transactions::exec;
     "exists" -2 [READ FAST] ALL_KEYS keys::exists;
     "expire" -3 [WRITE FAST] ONE_KEY keys::expire;
     "expireat" -3 [WRITE FAST] ONE_KEY keys::expireat;
@@ -69,22 +84,34 @@ table! {
     "getex" -2 [WRITE FAST] ONE_KEY strings::getex;
     "getrange" 4 [READ] ONE_KEY ranges::getrange;
     "getset" 3 [WRITE FAST] ONE_KEY strings::getset;
-    "hello" -1 [FAST AT_ONCE] NO_KEYS connection::hello;
+    "hello" -1 [FAST] NO_KEYS connection::hello;
     "incr" 2 [WRITE FAST] ONE_KEY counters::incr;
     "incrby" 3 [WRITE FAST] ONE_KEY counters::incrby;
     "incrbyfloat" 3 [WRITE FAST] ONE_KEY counters::incrbyfloat;
     "info" -1 [] NO_KEYS info::info;
+    "keys" 2 [READ] NO_KEYS own::to_control;
+    "lastsave" 1 [FAST] NO_KEYS admin::lastsave;
+    "latency" -2 [ADMIN] NO_KEYS admin::latency;
+    "memory" -2 [READ] NO_KEYS admin::memory;
     "mget" -2 [READ FAST] ALL_KEYS strings::mget;
+    "move" 3 [WRITE ALONE FAST] ONE_KEY copies::move_to;
     "mset" -3 [WRITE] PAIRS strings::mset;
     "msetnx" -3 [WRITE ALONE] PAIRS strings::msetnx;
+    "multi" 1 [FAST AT_ONCE] NO_KEYS transactions::multi;
+    "object" -2 [READ] NO_KEYS admin::object;
     "persist" 2 [WRITE FAST] ONE_KEY keys::persist;
     "pexpire" -3 [WRITE FAST] ONE_KEY keys::pexpire;
     "pexpireat" -3 [WRITE FAST] ONE_KEY keys::pexpireat;
     "pexpiretime" 2 [READ FAST] ONE_KEY keys::pexpiretime;
-    "ping" -1 [READ FAST] NO_KEYS connection::ping;
+    "ping" -1 [READ FAST LISTENING] NO_KEYS connection::ping;
     "psetex" 4 [WRITE] ONE_KEY strings::psetex;
+    "psubscribe" -2 [LISTENING] NO_KEYS pubsub::psubscribe;
     "pttl" 2 [READ FAST] ONE_KEY keys::pttl;
-    "quit" -1 [FAST AT_ONCE] NO_KEYS connection::quit;
+    "publish" 3 [FAST] NO_KEYS pubsub::publish;
+    "pubsub" -2 [] NO_KEYS pubsub::pubsub;
+    "punsubscribe" -1 [LISTENING] NO_KEYS pubsub::punsubscribe;
+    "quit" -1 [FAST AT_ONCE LISTENING] NO_KEYS connection::quit;
+    "randomkey" 1 [READ] NO_KEYS scans::randomkey;
     "rc.blob.abort" 2 [WRITE] NO_KEYS own::to_control;
     "rc.blob.chunk" 3 [WRITE] NO_KEYS own::to_control;
     "rc.blob.end" 2 [WRITE] NO_KEYS own::to_control;
@@ -106,18 +133,29 @@ table! {
     "rc.shutdown" 1 [ADMIN] NO_KEYS own::to_control;
     "rc.stats" 1 [READ] NO_KEYS own::to_control;
     "rc.touch" -3 [WRITE FAST] NO_KEYS own_writes::touch;
-    "reset" 1 [FAST AT_ONCE] NO_KEYS connection::reset;
+    "rename" 3 [WRITE ALONE] TWO_KEYS copies::rename;
+    "renamenx" 3 [WRITE ALONE FAST] TWO_KEYS copies::renamenx;
+    "reset" 1 [FAST AT_ONCE LISTENING] NO_KEYS connection::reset;
+    "save" 1 [ADMIN] NO_KEYS own::to_control;
+    "scan" -2 [READ] NO_KEYS scans::scan;
     "select" 2 [FAST] NO_KEYS connection::select;
     "set" -3 [WRITE] ONE_KEY strings::set;
     "setex" 4 [WRITE] ONE_KEY strings::setex;
     "setnx" 3 [WRITE FAST] ONE_KEY strings::setnx;
     "setrange" 4 [WRITE] ONE_KEY ranges::setrange;
+    "shutdown" -1 [ADMIN] NO_KEYS own::to_control;
+    "slowlog" -2 [ADMIN] NO_KEYS admin::slowlog;
     "strlen" 2 [READ FAST] ONE_KEY ranges::strlen;
+    "subscribe" -2 [LISTENING] NO_KEYS pubsub::subscribe;
     "substr" 4 [READ] ONE_KEY ranges::getrange;
+    "time" 1 [READ FAST] NO_KEYS admin::time;
     "touch" -2 [READ FAST] ALL_KEYS keys::touch;
     "ttl" 2 [READ FAST] ONE_KEY keys::ttl;
     "type" 2 [READ FAST] ONE_KEY keys::type_of;
     "unlink" -2 [WRITE FAST] ALL_KEYS keys::del;
+    "unsubscribe" -1 [LISTENING] NO_KEYS pubsub::unsubscribe;
+    "unwatch" 1 [FAST] NO_KEYS transactions::unwatch;
+    "watch" -2 [FAST AT_ONCE] ALL_KEYS transactions::watch;
 }
 
 /// Longest name of a command.
@@ -159,6 +197,22 @@ impl Command {
     }
 }
 
+/// Which arguments of a command are keys; with true, of the namespace that is its first argument.
+pub fn keys_of(command: &Command, args: Args) -> (bool, Vec<usize>) {
+    let (first, last, step) = command.keys;
+    if first == 0 {
+        let count = match command.name {
+            "rc.get" | "rc.entry" | "rc.has" | "rc.set" | "rc.del" | "rc.touch" | "rc.incr" => 1,
+            "rc.mget" | "rc.mdel" => args.len() - 2,
+            "object" | "memory" if args.len() > 2 => return (false, vec![2]),
+            _ => 0,
+        };
+        return (true, (2..2 + count).collect());
+    }
+    let last = if last < 0 { args.len() as i32 + last } else { last };
+    (false, (first..=last).step_by(step as usize).map(|at| at as usize).collect())
+}
+
 pub fn wrong_arity(name: &str) -> String {
     format!("ERR wrong number of arguments for '{name}' command")
 }
@@ -184,6 +238,25 @@ const SHOWN_BYTES: usize = 128;
 pub fn unknown_subcommand(container: &str, name: &[u8]) -> String {
     let name = String::from_utf8_lossy(&name[..name.len().min(SHOWN_BYTES)]);
     format!("ERR unknown subcommand '{name}'. Try {} HELP.", container.to_uppercase())
+}
+
+/// Commands that consist of subcommands, and these.
+const CONTAINERS: [(&str, &[&str]); 8] = [
+    ("client", &["getname", "id", "info", "kill", "list", "no-evict", "no-touch", "setinfo", "setname"]),
+    ("command", &["count", "docs", "info"]),
+    ("config", &["get", "resetstat", "rewrite", "set"]),
+    ("latency", &["doctor", "histogram", "history", "latest", "reset"]),
+    ("memory", &["doctor", "purge", "stats", "usage"]),
+    ("object", &["encoding", "freq", "help", "idletime", "refcount"]),
+    ("pubsub", &["channels", "numpat", "numsub"]),
+    ("slowlog", &["get", "len", "reset"]),
+];
+
+/// Why a command cannot be queued: its subcommand does not exist.
+pub fn refused_subcommand(command: &Command, args: Args) -> Option<String> {
+    let (_, known) = CONTAINERS.iter().find(|(name, _)| *name == command.name)?;
+    let is_known = args.len() < 2 || known.iter().any(|name| is_word(args.get(1), name));
+    (!is_known).then(|| unknown_subcommand(command.name, args.get(1)))
 }
 
 /// Whether an argument is a word, in either case.

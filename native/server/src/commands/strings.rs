@@ -176,7 +176,7 @@ pub fn getdel(context: &mut Context, args: Args) -> Run {
 pub fn getex(context: &mut Context, args: Args) -> Run {
     let namespace = context.namespace();
     let key = args.get(1);
-    let options = SetOptions::parse_getex(context, args)?;
+    SetOptions::check_getex(args)?;
     let mut fetched = Fetched::default();
     let Some((header, _)) = context.read(namespace, key, Use::Decide, &mut fetched)? else {
         context.reply().nil();
@@ -185,9 +185,8 @@ pub fn getex(context: &mut Context, args: Args) -> Run {
     let Some(value) = text(header.value_type, &fetched.value).map(|text| text.into_owned()) else {
         return error(WRONG_TYPE);
     };
-    match options {
-        None => {}
-        Some(expiry) => super::keys::set_expiry(context, namespace, key, expiry)?,
+    if let Some(expiry) = SetOptions::parse_getex(context, args)? {
+        super::keys::set_expiry(context, namespace, key, expiry)?;
     }
     context.reply().bulk(&value);
     Ok(())

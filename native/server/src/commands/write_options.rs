@@ -77,14 +77,18 @@ impl SetOptions {
         let mut at = 3;
         while at < args.len() {
             let word = args.get(at);
-            let has_time = time.is_some() || options.keeps_ttl;
             match () {
                 () if is_word(word, "nx") && !options.if_present => options.if_absent = true,
                 () if is_word(word, "xx") && !options.if_absent => options.if_present = true,
                 () if is_word(word, "get") => options.gets = true,
                 () if is_word(word, "keepttl") && time.is_none() => options.keeps_ttl = true,
                 () => match unit_of(word) {
-                    Some(unit) if !has_time && at + 1 < args.len() => {
+                    // The same twice counts as the second one.
+                    Some(unit)
+                        if !options.keeps_ttl
+                            && time.is_none_or(|(_, other)| other == unit)
+                            && at + 1 < args.len() =>
+                    {
                         at += 1;
                         time = Some((args.get(at), unit));
                     }
@@ -97,6 +101,16 @@ impl SetOptions {
             options.expiry = expiry(text, unit_ms, is_absolute, "set", context.now_ms())?;
         }
         Ok(options)
+    }
+
+    /// Whether the words of GETEX make sense: its time is only looked at when there is something to read.
+    pub fn check_getex(args: Args) -> Result<(), Stop> {
+        match args.len() {
+            2 => Ok(()),
+            3 if is_word(args.get(2), "persist") => Ok(()),
+            4 if unit_of(args.get(2)).is_some() => Ok(()),
+            _ => error(SYNTAX),
+        }
     }
 
     /// `GETEX key [EX s | PX ms | EXAT s | PXAT ms | PERSIST]`; `None` when nothing is to change.
