@@ -119,3 +119,17 @@ it('none: more than RAM holds is still all there until the store is closed', asy
   cache = await openIn(dir, { memory: '1mb' })
   for (let n = 0; n < count; n++) expect(await cache.get(`k${n}`)).toBe(undefined)
 })
+
+it('a group larger than what the log may be behind is whole afterwards', async () => {
+  const dir = folder()
+  // As little memory as it goes: the feed has room for 85 changes.
+  const cache = await openIn(dir, { memory: '1mb' })
+  for (const count of [100, 2000, 85, 3000]) {
+    const group = Array.from({ length: count }, (_, n): [string, number] => [`k${n}`, count])
+    await cache.setMany(group)
+    await cache.flush()
+    const after = await afterwards(dir)
+    expect(await after.getMany(group.map(([key]) => key))).toEqual(new Map(group))
+    await after.close()
+  }
+})
