@@ -31,7 +31,7 @@ const spinUs = 20
 /** The threads that answer what takes JavaScript, by the directory of their store; those that this thread has started. */
 const controls = new Map<string, ControlThread>()
 
-/** Listens, unless another thread of this process does for the same store. Throws CONFIG, LOCKED and UNAVAILABLE. */
+/** Listens, unless another thread of this process does for the same store. Throws CONFIG and UNAVAILABLE. */
 export function startServer(handle: NativeHandle, options: ServerOptions): void {
   if (binding().serverPath(handle) !== null) return
   const { dir, path, namespaces, internal } = options

@@ -130,7 +130,10 @@ describe('the socket of a store', () => {
     const taken = join(freshDir(), 'taken.sock')
     const other = createServer().listen(taken)
     await new Promise((listening) => other.once('listening', listening))
-    await expect(start(dir, { listen: taken })).rejects.toMatchObject({ code: 'ERR_RAMCACHE_LOCKED' })
+    await expect(start(dir, { listen: taken })).rejects.toMatchObject({
+      code: 'ERR_RAMCACHE_UNAVAILABLE',
+      message: expect.stringContaining('another process listens'),
+    })
     await new Promise((closed) => other.close(closed))
     const file = join(freshDir(), 'file')
     writeFileSync(file, 'precious')

@@ -15,7 +15,7 @@ const BACKLOG: i32 = 1024;
 
 /// Listens at a path. A socket that nobody answers at is removed; so is any at a path of our own directory, which the
 /// holder of its lock alone uses. `ERR_RAMCACHE_CONFIG` for a path that is too long or is something else,
-/// `_LOCKED` when somebody answers there, `_UNAVAILABLE` when the system refuses.
+/// `_UNAVAILABLE` when somebody answers there or the system refuses.
 pub fn listen(path: &Path, dir: &Path) -> Result<UnixListener> {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.len() > PATH_BYTES_MAX {
@@ -67,7 +67,7 @@ fn clear_path(path: &Path, dir: &Path) -> Result<()> {
     let is_ours = path.parent().is_some_and(|parent| parent == dir);
     if !is_ours && UnixStream::connect(path).is_ok() {
         let message = format!("another process listens at {}", path.display());
-        return Err(StoreError::new(Code::Locked, message));
+        return Err(StoreError::new(Code::Unavailable, message));
     }
     fs::remove_file(path).map_err(|error| {
         StoreError::new(Code::Unavailable, format!("cannot remove {}: {error}", path.display()))
