@@ -1,13 +1,11 @@
 /**
- * `npm start -- ARGS`: builds what is out of date, then replays traces (`ramcache replay ARGS`). Without arguments it
- * prints the table for 1, 10 and 30 % and draws the curves into `replay-curves.svg`.
+ * `npm start`: builds what is out of date, shows what the daemon does for several processes (`npm run demo` is that part
+ * alone), and leaves it running for redis-cli and the `ramcache` verbs until it is interrupted.
  */
-import { main, root, run, setUp } from './setup.mjs'
-
-const defaults = ['--sizes', '1,10,30', '--svg', 'replay-curves.svg']
+import { main, root, setUp } from './setup.mjs'
 
 await main(async (args) => {
   await setUp()
-  const replay = [`${root}/dist/cli/main.js`, 'replay', ...(args.length > 0 ? args : defaults)]
-  return run(process.execPath, replay, { cwd: process.cwd() })
+  const { demo } = await import(`${root}/scripts/demo/show.mjs`)
+  return demo({ staysUp: !args.includes('--once') })
 })

@@ -1,6 +1,6 @@
 /** For verbs that talk to a store: to the process that has it open, or else by opening its directory themselves. */
 import { askOwner } from '../cache/internal.ts'
-import { type Cache, connect } from '../index.ts'
+import { type Cache, connect, type RamcacheError } from '../index.ts'
 import { isOwned, ownerOf } from '../native/open.ts'
 import { STORE_OPTIONS } from './arguments.ts'
 import { CliError, type CliIo, type OptionTable, type OptionValues } from './command.ts'
@@ -38,7 +38,10 @@ function socketOf(values: OptionValues, io: CliIo): string | undefined {
 
 async function withClient<T>(url: string, io: CliIo, work: (cache: Cache) => Promise<T>): Promise<T> {
   return foreseen(io, async () => {
-    const cache = await connect(url)
+    const cache = await connect(url).catch((error: RamcacheError) => {
+      const isGone = error.code === 'ERR_RAMCACHE_UNAVAILABLE'
+      throw isGone ? new CliError(ExitCode.unavailable, error.message, { cause: error }) : error
+    })
     try {
       return await work(cache)
     } finally {

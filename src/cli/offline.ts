@@ -108,7 +108,6 @@ function exitCodeOf({ code, cause }: RamcacheError): ExitCode {
   const systemCode = (cause as { code?: unknown } | undefined)?.code
   switch (code) {
     case 'ERR_RAMCACHE_LOCKED':
-    case 'ERR_RAMCACHE_UNAVAILABLE':
       return ExitCode.unavailable
     case 'ERR_RAMCACHE_CONFIG':
       return ExitCode.configuration

@@ -119,7 +119,7 @@ describe('the verbs', () => {
 
   it.each([
     [['export'], 2, /which store\? give -d DIR/],
-    [['export', '-s', 'x'], 69, /no daemon to connect to/],
+    [['export', '-s', 'x'], 2, /that nobody has open: give -d DIR/],
     [['export', '-d', '/nowhere/at/all'], 74, /there is no directory/],
     [['verify', '-d', '/nowhere/at/all'], 74, /there is no directory/],
     [['export', '-d', '/tmp', '--format', 'xml'], 2, /--format is ndjson or binary, not "xml"/],
