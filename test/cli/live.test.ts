@@ -14,7 +14,7 @@ describe.each(['a daemon by its directory', 'a daemon by its socket', 'a directo
     let folder: string
     let daemon: DaemonProcess | undefined
     let where: string[]
-    const run = (...args: string[]) => cli([...args, ...where], env)
+    const run = (verb: string, ...args: string[]) => cli([verb, ...where, ...args], env)
 
     beforeAll(async () => {
       folder = mkdtempSync(join(tmpdir(), 'ramcache-'))

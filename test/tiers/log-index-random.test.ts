@@ -2,6 +2,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Prng } from '../../src/base/prng.ts'
 import { type Change, packChanges, packMoves } from '../../src/tiers/index-batch.ts'
+import { storedKey } from '../../src/tiers/index-row.ts'
 import { LogIndex } from '../../src/tiers/log-index.ts'
 import { testFolder } from '../support/folders.ts'
 import { testSeed } from '../support/seed.ts'
@@ -19,6 +20,8 @@ describe.each([true, false])('random changes, tombstones kept: %s', (keepTombsto
       const long = random.chance(0.05) ? 'x'.repeat(1880 + random.below(2000)) : ''
       return keyOf(`${random.below(100)}${long}${n}`, random.below(3))
     })
+    // Rows of long keys lie under others.
+    const names = new Map(keys.map((key) => [storedKey(key).toString('hex'), key.toString('hex')]))
     for (let step = 0; step < 120; step++) {
       const dice = random.below(100)
       const name = `seed ${seed}, step ${step}`
@@ -32,14 +35,14 @@ describe.each([true, false])('random changes, tombstones kept: %s', (keepTombsto
         if (random.chance(0.3) && isReplayable(changes, keepTombstones))
           await index.commit(packed, log.position)
       } else if (dice < 65) {
-        const names = new Set(Array.from({ length: 20 }, () => random.pick(keys).toString('hex')))
-        const moves = [...names].flatMap((name) => log.move(name) ?? [])
+        const moved = new Set(Array.from({ length: 20 }, () => random.pick(keys).toString('hex')))
+        const moves = [...moved].flatMap((name) => log.move(name) ?? [])
         await index.relocate(packMoves(moves))
       } else if (dice < 72) {
         const oldest = index.tombstones(1 + random.below(50))
         await index.removeTombstones(oldest)
         for (const { key, clock } of oldest) {
-          const name = key.toString('hex')
+          const name = names.get(key.toString('hex')) as string
           const row = log.rows.get(name)
           if (row?.isTombstone && row.clock === clock) log.rows.delete(name)
         }
@@ -54,8 +57,7 @@ describe.each([true, false])('random changes, tombstones kept: %s', (keepTombsto
         expect(found, name).toEqual(some.map((key) => log.rows.get(key.toString('hex'))))
       }
     }
-    const names = keys.map((key) => key.toString('hex'))
-    expect(new Map([...rowsOf(index, names)].sort())).toEqual(new Map([...log.rows].sort()))
+    expect(new Map([...rowsOf(index, names.values())].sort())).toEqual(new Map([...log.rows].sort()))
     for (let namespace = 0; namespace < 3; namespace++) await index.sweep(namespace)
     const live = [...log.rows.values()].filter((row) => !row.isTombstone)
     expect(index.count()).toEqual({
