@@ -15,13 +15,18 @@ async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await turn()
 }
 
-async function hasAll(cache: Cache, keys: readonly string[]): Promise<boolean> {
-  const inRam: string[] = []
-  for await (const { key } of cache.scan({ tier: 'ram' })) inRam.push(key)
-  return keys.every((key) => inRam.includes(key))
+async function keysInRam(cache: Cache): Promise<Set<string>> {
+  const inRam = new Set<string>()
+  for await (const { key } of cache.scan({ tier: 'ram' })) inRam.add(key)
+  return inRam
 }
 
-/** A store with more than RAM takes, of which 50 keys are read again and again; closed. */
+async function hasAll(cache: Cache, keys: readonly string[]): Promise<boolean> {
+  const inRam = await keysInRam(cache)
+  return keys.every((key) => inRam.has(key))
+}
+
+/** A store with more than RAM takes, of which 50 keys are read again and again, those that RAM had at its end; closed. */
 async function filled(): Promise<{ dir: string; hot: string[] }> {
   const dir = testFolder()
   const cache = await open({ dir, memory })
@@ -31,8 +36,12 @@ async function filled(): Promise<{ dir: string; hot: string[] }> {
     await cache.set(`k${number}`, textOf(number))
     if (number % 100 === 0) for (const key of hot) await cache.get(key)
   }
+  const inRam = await keysInRam(cache)
   await cache.close()
-  return { dir, hot }
+  const kept = hot.filter((key) => inRam.has(key))
+  // One or the other may just have left.
+  expect(kept.length).toBeGreaterThan(40)
+  return { dir, hot: kept }
 }
 
 function warningsOf(): string[] {
@@ -47,7 +56,7 @@ it('what was hot is in RAM again, without being touched', async () => {
   const { dir, hot } = await filled()
   await using cache = await open({ dir, memory })
   while (!(await hasAll(cache, hot))) await turn()
-  for (const [number, key] of hot.entries()) expect(cache.getSync(key)).toBe(textOf(number))
+  for (const key of hot) expect(cache.getSync(key)).toBe(textOf(Number(key.slice(3))))
   const { ram } = (await cache.stats()).tiers
   expect(ram.bytes + ram.overheadBytes).toBeLessThanOrEqual(ram.budgetBytes)
 })
@@ -56,8 +65,9 @@ it('what was deleted since is not there, and what was written is not replaced', 
   const { dir, hot } = await filled()
   const list = readFileSync(join(dir, 'ssd', 'hot'))
   const between = await open({ dir, memory })
+  const [written] = hot.slice(25) as [string]
   for (const key of hot.slice(0, 25)) await between.delete(key)
-  await between.set('hot25', 'new')
+  await between.set(written, 'new')
   await between.close()
   // That of before: as after a crash.
   writeFileSync(join(dir, 'ssd', 'hot'), list)
@@ -67,7 +77,7 @@ it('what was deleted since is not there, and what was written is not replaced', 
     expect(cache.getSync(key)).toBe(undefined)
     expect(await cache.get(key)).toBe(undefined)
   }
-  expect(cache.getSync('hot25')).toBe('new')
+  expect(cache.getSync(written)).toBe('new')
 })
 
 it.each([
