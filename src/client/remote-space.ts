@@ -9,7 +9,7 @@ import { isClosed, SharedRead } from './shared-read.ts'
 const scanPageEntries = 1024
 
 export interface RemotePage {
-  readonly entries: readonly EntryInfo[]
+  readonly entries: readonly (EntryInfo & { readonly isBlob?: true })[]
   /** Where the next one begins; undefined when there is none. */
   readonly cursor: Buffer | undefined
 }
@@ -86,8 +86,8 @@ export class RemoteSpace extends SharedRead {
   }
 }
 
-function scannedOf(row: Reply): EntryInfo {
-  const [key, size, version, createdAt, expiresAt, tags, tier] = listOf(row, 'RC.SCAN')
+function scannedOf(row: Reply): RemotePage['entries'][number] {
+  const [key, size, version, createdAt, expiresAt, tags, tier, isBlob] = listOf(row, 'RC.SCAN')
   const number = (field: Reply | undefined) => numberOf(field, 'RC.SCAN')
   const text = (field: Reply | undefined) => textOf(field, 'RC.SCAN')
   return {
@@ -98,5 +98,6 @@ function scannedOf(row: Reply): EntryInfo {
     expiresAt: number(expiresAt) === 0 ? undefined : number(expiresAt),
     tags: listOf(tags, 'RC.SCAN').map(text),
     tier: text(tier) as EntryInfo['tier'],
+    ...(isBlob === 1 ? { isBlob: true as const } : {}),
   }
 }

@@ -21,6 +21,7 @@ export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placemen
 /** The store of the test that is running. */
 export interface Subject {
   readonly cache: Cache
+  readonly dir: string
   advance(ms: number): void | Promise<void>
   /** Another store, with options of its own; ended with the test like the first. */
   open(options: Partial<OpenOptions>): Promise<Placement>
@@ -34,6 +35,9 @@ export function cacheContract(name: string, openPlacement: OpenPlacement): void 
     const subject: Subject = {
       get cache() {
         return current.cache
+      },
+      get dir() {
+        return current.dir
       },
       advance: (ms) => current.advance(ms),
       open: async (options) => {

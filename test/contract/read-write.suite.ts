@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { expect, it } from 'vitest'
 import { failure } from '../support/errors.ts'
@@ -236,10 +238,11 @@ export function readWriteContract(subject: Subject): void {
     await cache.get('none')
     await cache.delete('k')
     const stats = await cache.stats()
+    const { pid } = JSON.parse(readFileSync(join(subject.dir, 'owner'), 'utf8'))
     expect(stats).toMatchObject({
       version: expect.any(String),
       uptimeSeconds: expect.any(Number),
-      owner: { pid: process.pid, mode: 'embedded' },
+      owner: { pid, mode: 'embedded' },
       hits: 2,
       misses: 1,
       sets: 1,

@@ -11,8 +11,6 @@ beforeAll(() => {
 
 afterAll(() => host.end())
 
-const tiered = { tiers: {}, memory: '1mb' }
-
 cacheContract(
   'connected',
   remotePlacement(() => host, connecting),
@@ -20,7 +18,4 @@ cacheContract(
 cacheContract(
   'joined',
   remotePlacement(() => host, joining),
-)
-cacheContract('connected to a store with tiers,', (options) =>
-  remotePlacement(() => host, connecting)({ ...tiered, ...options }),
 )
