@@ -19,6 +19,9 @@ describe('streams with the least memory above tiers', () => {
   })
 
   const subject = {
+    get dir() {
+      return first().dir
+    },
     get cache() {
       return first().cache
     },
