@@ -136,7 +136,7 @@ export interface Cache extends ReadonlyCache {
   /** Removes every entry of this namespace at once, however many. Namespaces inside it stay. */
   clear(options?: CallOptions): Promise<void>
   namespace(name: string, options?: NamespaceOptions): Cache
-  /** Resolves when everything that shall survive a stop is on disk: at once, as this version keeps nothing on disk. */
+  /** Resolves when everything written so far survives a power cut; without tiers below RAM, at once. */
   flush(options?: CallOptions): Promise<void>
 }
 

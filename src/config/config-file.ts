@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { applyEdits, modify, type ParseError, parse, printParseErrorCode } from 'jsonc-parser'
 import { show } from '../base/errors.ts'
-import { checkFields, configError, notSupported } from './fields.ts'
+import { checkFields, configError } from './fields.ts'
 import { type ValidatedOpen, validateOpen } from './open-options.ts'
 import type { OpenOptions } from './options.ts'
 
@@ -170,9 +170,4 @@ function put(values: Record<string, unknown>, [name, ...rest]: string[], value: 
   const group = typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : {}
   values[name] = group
   put(group, rest, value)
-}
-
-/** What a later version will have. */
-export function refuseLater(flag: string): never {
-  throw notSupported(`the flag ${flag}`)
 }

@@ -143,7 +143,7 @@ export interface WriteOptions extends CallOptions {
   /** Labels of the entry, each 1 to 255 bytes of UTF-8; together at most 1,024 bytes, with one more for each. */
   tags?: readonly string[]
   /**
-   * What the write survives once it is acknowledged. `'none'`: nothing is promised (this version writes it all the same).
+   * What the write survives once it is acknowledged. `'none'`: the end of this process, where the next owner takes its memory over; nothing else.
    * `'async'`: the end of this process, and a power cut a second later. `'sync'`: a power cut; costs a disk flush, which
    * writes at the same time share. Default: that of the namespace.
    */
