@@ -4,7 +4,8 @@
  * an error after which it is rebuilt from the log.
  *
  * Always: both meta pages and the length. With `verify` every page that is reachable, which reads the whole file: order,
- * bounds, page numbers and kinds. Bytes of rows have checks of their own.
+ * bounds, page numbers and kinds; and that no page that is free is used, as the next transaction writes there. Bytes of
+ * rows have checks of their own.
  */
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
 import { RamcacheError } from '../base/errors.ts'
@@ -100,7 +101,7 @@ function readMeta(file: number, path: string, at: number, length: number): Meta 
   }
 }
 
-/** Every page that can be reached from the two trees of a meta page, each once. */
+/** Every page that can be reached from the two trees of a meta page, or is free, each once. */
 class Walk {
   readonly #file: number
   readonly #path: string
@@ -168,7 +169,7 @@ class Walk {
         previous = key
       }
       const words = page.readUInt32LE(node)
-      if (depth === 1) this.#value(page, at, node, keyEnd, words)
+      if (depth === 1) this.#value(page, at, node, keyEnd, words, hasByteKeys)
       else
         children.push({
           page: BigInt(words) + (BigInt(page.readUInt16LE(node + 4)) << 32n),
@@ -180,32 +181,53 @@ class Walk {
     }
   }
 
-  #value(page: Buffer, at: number, node: number, keyEnd: number, bytes: number): void {
+  #value(page: Buffer, at: number, node: number, keyEnd: number, bytes: number, hasByteKeys: boolean): void {
     const flags = page.readUInt16LE(node + 4)
     if (flags === nodeIsBig) {
       if (keyEnd + 24 > page.length) throw this.#bad(at, 'has a value outside of it')
       const count = Math.ceil((bytes + pageHeadBytes) / this.#meta.pageBytes)
-      const run = this.#take(page.readBigUInt64LE(keyEnd), count)
+      const number = page.readBigUInt64LE(keyEnd)
+      const run = this.#take(number, count)
       if (run.readUInt16LE(18) !== isOverflow || run.readUInt32LE(20) !== count)
         throw this.#bad(at, 'leads to a damaged run')
+      if (!hasByteKeys) this.#free(at, this.#readRun(number, bytes))
       return
     }
     if (keyEnd + bytes > page.length) throw this.#bad(at, 'has a value outside of it')
-    if (flags === nodeIsDatabase) {
+    if (!hasByteKeys) this.#free(at, page.subarray(keyEnd, keyEnd + bytes))
+    else if (flags === nodeIsDatabase) {
       if (bytes !== 48) throw this.#bad(at, `has a database of ${bytes} bytes`)
       this.#tree(page.readBigUInt64LE(keyEnd + 40), page.readUInt16LE(keyEnd + 6), true)
     } else if (flags !== 0) throw this.#bad(at, `has a node with flags ${flags}`)
   }
 
+  /**
+   * A list of free pages, as lmdb-js keeps it: how many words follow, then in each the number of a page, 0, or the length
+   * of a run below zero, before its first page.
+   */
+  #free(at: number, list: Buffer): void {
+    const words = list.length / 8 - 1
+    if (list.length % 8 !== 0 || words < 0 || list.readBigUInt64LE(0) > words) {
+      throw this.#bad(at, 'has a free list of another length')
+    }
+    let run = 1
+    for (let index = 1; index <= Number(list.readBigUInt64LE(0)); index++) {
+      const word = list.readBigInt64LE(index * 8)
+      if (word > 0n) this.#mark(word, run)
+      run = word < 0n ? Number(-word) : 1
+    }
+  }
+
+  #readRun(number: bigint, bytes: number): Buffer {
+    const run = Buffer.allocUnsafe(bytes)
+    const from = Number(number) * this.#meta.pageBytes + pageHeadBytes
+    if (readSync(this.#file, run, 0, bytes, from) !== bytes) throw this.#bad(Number(number), 'cannot be read')
+    return run
+  }
+
   /** The first of `count` pages that belong to nothing else. */
   #take(number: bigint, count: number): Buffer {
-    const at = Number(number)
-    if (number < 2n || at + count - 1 > this.#meta.lastPage)
-      throw this.#bad(at, 'does not exist, but is led to')
-    for (let index = at; index < at + count; index++) {
-      if (this.#seen[index] !== 0) throw this.#bad(index, 'is led to twice')
-      this.#seen[index] = 1
-    }
+    const at = this.#mark(number, count)
     const page = Buffer.allocUnsafe(this.#meta.pageBytes)
     const { pageBytes } = this.#meta
     if (readSync(this.#file, page, 0, pageBytes, at * pageBytes) !== pageBytes)
@@ -213,6 +235,17 @@ class Walk {
     if (page.readBigUInt64LE(0) !== number || page.readBigUInt64LE(8) > this.#meta.txnId)
       throw this.#bad(at, 'has a damaged head')
     return page
+  }
+
+  #mark(number: bigint, count: number): number {
+    const at = Number(number)
+    if (number < 2n || at + count - 1 > this.#meta.lastPage)
+      throw this.#bad(at, 'does not exist, but is used or free')
+    for (let index = at; index < at + count; index++) {
+      if (this.#seen[index] !== 0) throw this.#bad(index, 'is used twice, or free and used')
+      this.#seen[index] = 1
+    }
+    return at
   }
 
   #bad(page: number, what: string): RamcacheError {

@@ -27,7 +27,8 @@ function node(cwd: string, type: 'module' | 'commonjs', script: string) {
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ramcache-pack-'))
-  const [packed] = JSON.parse(npm(root, 'pack', '--json', '--pack-destination', folder))
+  // As it has been built: building would rewrite `dist` under the tests that run beside this one.
+  const [packed] = JSON.parse(npm(root, 'pack', '--ignore-scripts', '--json', '--pack-destination', folder))
   tarball = join(folder, packed.filename)
   writeFileSync(join(folder, 'package.json'), '{ "name": "user", "private": true }')
 }, 300_000)

@@ -50,6 +50,20 @@ describe.each([
     expect(await wire.ask('SET', 'object', 'now text')).toBe('OK')
   })
 
+  it('answers what has begun when the store is closed', async () => {
+    await place.cache.set('object', { a: 1 })
+    for (let count = 0; count < 300; count++) wire.send('GET', 'object')
+    expect(await wire.read()).toBe('{"a":1}')
+    const closed = place.cache.close()
+    // Those that have not begun are not answered: the connection ends.
+    let reply: Reply | undefined = '{"a":1}'
+    while (reply !== undefined) {
+      expect(reply).toBe('{"a":1}')
+      reply = await wire.read().catch(() => undefined)
+    }
+    await closed
+  })
+
   it('answers in the order of a pipeline', async () => {
     await place.cache.set('object', { a: 1 })
     for (let round = 0; round < 20; round++) {

@@ -72,7 +72,7 @@ export class Wire {
     return this.#received.length - this.#at
   }
 
-  /** The next reply; `undefined` when the connection ends before it. Bulks are latin1 strings, so that no byte is lost. */
+  /** The next reply; throws when the connection ends before it. Bulks are latin1 strings, so that no byte is lost. */
   async read(): Promise<Reply> {
     for (;;) {
       const start = this.#at

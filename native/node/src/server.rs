@@ -133,13 +133,10 @@ fn limits_of(given: HashMap<String, f64>) -> std::result::Result<Limits, StoreEr
 #[napi(js_name = "stopServer")]
 pub fn stop_server(handle: &External<Handle>, grace_ms: u32, done: Function<(), ()>) -> Result<()> {
     let owned = owned(handle)?;
-    let server = {
-        // Under the lock: who starts the next server must not find its socket gone again.
-        let mut servers = servers();
-        let server = servers.remove(&key_of(owned));
-        server.iter().for_each(|server| server.hide());
-        server
-    };
+    let key = key_of(owned);
+    // It stays reachable: what is under way may need answers from JavaScript.
+    let server = servers().get(&key).cloned();
+    server.iter().for_each(|server| server.hide());
     if server.as_ref().is_some_and(|server| server.has_heirs()) {
         owned.bequeath();
     }
@@ -151,6 +148,7 @@ pub fn stop_server(handle: &External<Handle>, grace_ms: u32, done: Function<(), 
     let stop = move || {
         if let Some(server) = server {
             server.stop(Duration::from_millis(grace_ms as u64));
+            servers().remove(&key);
         }
         done.call((), ThreadsafeFunctionCallMode::NonBlocking);
     };
@@ -171,11 +169,11 @@ pub fn let_nobody_join(handle: &External<Handle>) -> Result<()> {
     owned.announce_socket(Some(String::new())).map_err(coded)
 }
 
-/// Where the server of a store listens; `null` when it has none.
+/// Where the server of a store listens; `null` when it has none, or one that is ending.
 #[napi(js_name = "serverPath")]
 pub fn server_path(handle: &External<Handle>) -> Result<Option<String>> {
     let found = servers().get(&key_of(owned(handle)?)).cloned();
-    Ok(found.map(|server| server.path().display().to_string()))
+    Ok(found.filter(|server| !server.is_stopping()).map(|server| server.path().display().to_string()))
 }
 
 /// `bell` is called when there are requests for `takeRequests`; it does not keep the event loop alive. With `null` nobody

@@ -144,6 +144,10 @@ impl Server {
         }
     }
 
+    pub fn is_stopping(&self) -> bool {
+        self.shared.is_stopping.load(Ordering::Acquire)
+    }
+
     /// Takes no more connections and no more commands, answers what is under way within `grace`, and ends the threads.
     /// Blocks until then. Again it does nothing.
     pub fn stop(&self, grace: Duration) {

@@ -55,8 +55,10 @@ export class Model {
   static load(path) {
     const model = new Model()
     if (!existsSync(path)) return model
-    for (const line of readFileSync(path, 'utf8').split('\n'))
-      if (line !== '') model.#replay(JSON.parse(line))
+    const lines = readFileSync(path, 'utf8').split('\n')
+    // After the last newline there is nothing, or the half of a line that the kill cut off where a page ended: what it
+    // says was not begun, or is not known to have been acknowledged.
+    for (const line of lines.slice(0, -1)) model.#replay(JSON.parse(line))
     return model
   }
 
