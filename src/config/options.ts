@@ -21,8 +21,8 @@ export interface OpenOptions {
   namespaces?: Record<string, NamespaceOptions>
   /**
    * Values that each namespace keeps decoded in each thread, each given out only while the entry in memory is unchanged:
-   * strings and numbers of at most 4 KiB, and with `frozen` arrays and objects. At most 1 KiB on average. 0 keeps none;
-   * at most 1,000,000. Default 8,192.
+   * strings, numbers, arrays and plain objects of at most 4 KiB, 1 KiB on average. 0 keeps none; at most 1,000,000.
+   * Default 8,192.
    */
   nearEntries?: number
   /** As of namespaces, for all of them. */

@@ -11,9 +11,9 @@ import { type ArenaBuffers, binding, type NativeHandle } from './binding.ts'
 const halvesOfWord = 2
 const noWords = new Float64Array(0)
 
-/** One slot, in whichever view of its arena. */
+/** One slot, in a view that has no words any more when another one has taken its place. */
 export interface SlotAt {
-  readonly isInChunk: boolean
+  readonly words: Float64Array
   readonly word: number
 }
 
@@ -59,12 +59,16 @@ export class ArenaView {
 
   /** A slot that a read was told of, where this can see it; the index may have grown, and then the view does. */
   slotAt(word: number): SlotAt | undefined {
-    const isInChunk = word >= this.#chunksWord
-    const at = isInChunk ? { isInChunk, word: word - this.#chunksWord } : { isInChunk, word }
-    const sees = () => at.word < (isInChunk ? this.chunkWords : this.words).length
-    if (sees()) return at
+    const at = this.#at(word)
+    if (at.word < at.words.length) return at
     this.open()
-    return sees() ? at : undefined
+    const again = this.#at(word)
+    return again.word < again.words.length ? again : undefined
+  }
+
+  #at(word: number): SlotAt {
+    const isInChunk = word >= this.#chunksWord
+    return isInChunk ? { words: this.chunkWords, word: word - this.#chunksWord } : { words: this.words, word }
   }
 
   /** Gives the memory back; every look finds nothing from now on. */

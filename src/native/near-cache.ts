@@ -5,6 +5,9 @@
  * lookup, a copy and a decoding. Slots whose validity takes more than that (tags, sliding expiry, values in runs) are
  * never kept. `docs/decisions/0021-near-cache.md`.
  *
+ * Strings and numbers are given out as they are. An array or object is kept for itself: who asks for a frozen one gets
+ * that one, frozen; everybody else a copy of his own. `docs/decisions/0028-near-copies.md`.
+ *
  * Not a use of the entry in the eyes of the eviction: a drain that looks at an entry moves it, and then the next read is
  * a lookup again, which is.
  *
@@ -13,7 +16,9 @@
  * pays a comparison for it.
  */
 import { systemClock } from '../base/clock.ts'
-import type { ArenaView, SlotAt } from './arena-view.ts'
+import { type Copier, copierOf } from '../codec/copy.ts'
+import { freezeDeep } from '../codec/freeze.ts'
+import type { ArenaView } from './arena-view.ts'
 import { Control, control } from './scratch.ts'
 
 /** What a namespace in a thread may keep. */
@@ -44,7 +49,9 @@ const onceMost = 65_536
 /** Where a record was found, and what stood there. */
 interface Place {
   readonly bytes: number
-  readonly slot: SlotAt
+  /** Of the slot, in a view that has no words any more when another one has taken its place. */
+  readonly words: Float64Array
+  readonly word: number
   readonly bits: number
   readonly generationHalf: number
   readonly generation: number
@@ -53,11 +60,33 @@ interface Place {
   readonly expiresAt: number
 }
 
-interface Near {
+/** A value and where it was found: all that a hit looks at, in one object. */
+class Near {
   readonly value: unknown
-  /** An object, which only those get who asked for a frozen one. */
-  readonly isFrozen: boolean
-  readonly place: Place
+  /** `undefined` for what needs no copies. */
+  readonly copier: Copier | undefined
+  isFrozen = false
+  readonly words: Float64Array
+  readonly word: number
+  readonly bits: number
+  readonly generationHalf: number
+  readonly generation: number
+  readonly epoch: number
+  readonly expiresAt: number
+  readonly bytes: number
+
+  constructor(value: unknown, copier: Copier | undefined, place: Place) {
+    this.value = value
+    this.copier = copier
+    this.words = place.words
+    this.word = place.word
+    this.bits = place.bits
+    this.generationHalf = place.generationHalf
+    this.generation = place.generation
+    this.epoch = place.epoch
+    this.expiresAt = place.expiresAt
+    this.bytes = place.bytes
+  }
 }
 
 export class NearCache {
@@ -109,13 +138,13 @@ export class NearCache {
       this.#old.delete(key)
       this.#put(key, near)
     }
-    if (!this.#isCurrent(near.place) || (near.isFrozen && !wantsFrozen)) return undefined
+    if (!this.#isCurrent(near)) return undefined
     this.#hits++
     const { counters } = this.#view
     const low = ((counters[this.#hitsHalf] as number) + 1) >>> 0
     counters[this.#hitsHalf] = low
     if (low === 0) counters[this.#hitsHalf + 1] = ((counters[this.#hitsHalf + 1] as number) + 1) >>> 0
-    return near.value
+    return near.copier === undefined ? near.value : give(near, wantsFrozen)
   }
 
   /**
@@ -135,7 +164,8 @@ export class NearCache {
     if (slot === undefined) return undefined
     return {
       bytes,
-      slot,
+      words: slot.words,
+      word: slot.word,
       bits: control[Control.slotBits] as number,
       generationHalf: (control[Control.generationAt] as number) * 2,
       generation: control[Control.generation] as number,
@@ -144,8 +174,13 @@ export class NearCache {
     }
   }
 
-  keep(key: string, value: unknown, isFrozen: boolean, place: Place): void {
-    this.#put(key, { value, isFrozen, place })
+  /** Keeps a value that nobody else has, and gives it out: frozen, a copy, or itself where it cannot be kept. */
+  keep(key: string, value: unknown, wantsFrozen: boolean, place: Place): unknown {
+    const copier = typeof value === 'object' ? copierOf(value) : undefined
+    if (typeof value === 'object' && value !== null && copier === undefined) return value
+    const near = new Near(value, copier, place)
+    this.#put(key, near)
+    return copier === undefined ? value : give(near, wantsFrozen)
   }
 
   clear(): void {
@@ -154,27 +189,27 @@ export class NearCache {
     this.#youngBytes = 0
   }
 
-  #isCurrent(place: Place): boolean {
-    const { words, chunkWords, halves, bucketCountHalf } = this.#view
-    const { slot } = place
+  #isCurrent(near: Near): boolean {
+    const view = this.#view
+    const { halves } = view
     return (
-      (slot.isInChunk ? chunkWords : words)[slot.word] === place.bits &&
-      halves[place.generationHalf] === place.generation &&
-      words[this.#epochWord] === place.epoch &&
+      near.words[near.word] === near.bits &&
+      halves[near.generationHalf] === near.generation &&
+      view.words[this.#epochWord] === near.epoch &&
       // 0 when nobody owns the store any more.
-      halves[bucketCountHalf] !== 0 &&
-      (place.expiresAt === 0 || place.expiresAt > this.#now())
+      halves[view.bucketCountHalf] !== 0 &&
+      (near.expiresAt === 0 || near.expiresAt > this.#now())
     )
   }
 
   #put(key: string, near: Near): void {
-    if (this.#young.size >= this.#entriesHalf || this.#youngBytes + near.place.bytes > this.#bytesHalf) {
+    if (this.#young.size >= this.#entriesHalf || this.#youngBytes + near.bytes > this.#bytesHalf) {
       this.#old = this.#young
       this.#young = new Map()
       this.#youngBytes = 0
     }
     this.#young.set(key, near)
-    this.#youngBytes += near.place.bytes
+    this.#youngBytes += near.bytes
   }
 
   #judge(): void {
@@ -196,4 +231,11 @@ export class NearCache {
     const clock = high(clockHalf) * 2 ** 16 + (low(clockHalf) >>> 16)
     return Math.max(manual === 0 ? systemClock.nowMs() : manual, clock)
   }
+}
+
+/** What a reader gets of an array or object that is kept. */
+function give(near: Near, wantsFrozen: boolean): unknown {
+  if (!wantsFrozen) return (near.copier as Copier)(near.value)
+  if (!near.isFrozen) near.isFrozen = freezeDeep(near.value)
+  return near.value
 }

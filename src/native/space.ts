@@ -64,7 +64,8 @@ export class NativeReadSpace implements ReadSpace {
   get(key: Key): unknown {
     try {
       const near = this.#near
-      if (near !== undefined && typeof key === 'string' && !near.rests()) return this.#getNear(near, key)
+      if (near !== undefined && typeof key === 'string' && !near.rests())
+        return this.#getNear(near, key, false)
       const found = (this.#native ?? this.native()).get(key)
       if (typeof found === 'string' || found === undefined) return found
       return this.#decode(found)
@@ -73,37 +74,35 @@ export class NativeReadSpace implements ReadSpace {
     }
   }
 
-  #getNear(near: NearCache, key: string): unknown {
-    const known = near.find(key, false)
-    if (known !== undefined) return known
-    const epoch = near.epoch()
-    const found = this.native().get(key)
-    if (found === undefined) return undefined
-    if (typeof found !== 'string' && control[Control.type] !== 0) return this.#decode(found)
-    const place = near.placeOfRead(typeof found === 'string' ? found.length : numberBytes, epoch)
-    if (place !== undefined) near.keep(key, found, false, place)
-    return found
-  }
-
   getFrozen(key: Key): unknown {
     try {
-      const near = typeof key === 'string' && this.#near?.rests() === false ? this.#near : undefined
-      const known = near?.find(key as string, true)
-      if (known !== undefined) return known
-      const epoch = near?.epoch() ?? 0
+      const near = this.#near
+      if (near !== undefined && typeof key === 'string' && !near.rests())
+        return this.#getNear(near, key, true)
       const found = this.native().get(key)
-      if (found === undefined) return undefined
-      const isPlain = typeof found === 'string' || control[Control.type] === 0
-      const bytes = typeof found !== 'number' ? found.length : isPlain ? numberBytes : found
-      // Decoding may itself read, and then the control words are of that read.
-      const place = near?.placeOfRead(bytes, epoch)
-      const value = isPlain ? found : this.#decode(found as number | Buffer)
-      const isShareable = freezeDeep(value)
-      if (isShareable && place !== undefined) near?.keep(key as string, value, !isPlain, place)
+      if (typeof found === 'string' || found === undefined) return found
+      const value = this.#decode(found)
+      freezeDeep(value)
       return value
     } catch (error) {
       translate(error)
     }
+  }
+
+  #getNear(near: NearCache, key: string, wantsFrozen: boolean): unknown {
+    const known = near.find(key, wantsFrozen)
+    if (known !== undefined) return known
+    const epoch = near.epoch()
+    const found = this.native().get(key)
+    if (found === undefined) return undefined
+    const isPlain = typeof found === 'string' || control[Control.type] === 0
+    const bytes = typeof found !== 'number' ? found.length : isPlain ? numberBytes : found
+    // Decoding may itself read, and then the control words are of that read.
+    const place = near.placeOfRead(bytes, epoch)
+    const value = isPlain ? found : this.#decode(found as number | Buffer)
+    if (place !== undefined) return near.keep(key, value, wantsFrozen, place)
+    if (wantsFrozen) freezeDeep(value)
+    return value
   }
 
   #decode(found: number | Buffer): unknown {

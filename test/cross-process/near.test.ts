@@ -1,6 +1,7 @@
 /** The near cache: what it gives out is always what the store has, whoever wrote, cleared, evicted or let expire. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Prng } from '../../src/base/prng.ts'
+import { ValueCodec } from '../../src/codec/value.ts'
 import { attach, type ReadonlyCache } from '../../src/index.ts'
 import { OwnerProcess } from '../support/processes.ts'
 import { testSeed } from '../support/seed.ts'
@@ -43,7 +44,26 @@ describe('a value that is kept', () => {
     expect(near.getSync('k', { frozen: true })).toEqual({ list: [2] })
   })
 
-  it('is not given to who did not ask for a frozen one', async () => {
+  it('is copied for who did not ask for a frozen one, not decoded again', async () => {
+    const decode = vi.spyOn(ValueCodec.prototype, 'decode')
+    onTestFinished(() => decode.mockRestore())
+    const value = { list: [1, [{ deep: 'x' }]], at: { null: null, yes: true } }
+    await place.cache.set('k', value)
+    for (let read = 0; read < 10; read++) {
+      const own = near.getSync<{ list: unknown[]; at: { yes: unknown } }>('k')
+      expect(own).toEqual(value)
+      own?.list.push('mine')
+      if (own !== undefined) own.at.yes = 'mine'
+    }
+    expect(decode).toHaveBeenCalledTimes(2)
+    expect(readThrice('k')).toEqual(value)
+    expect(near.getSync('k')).not.toBe(readThrice('k'))
+    // The first of these wrote nothing; a copy of what is frozen is not.
+    expect(Object.isFrozen(near.getSync('k'))).toBe(false)
+    expect(decode).toHaveBeenCalledTimes(2)
+  })
+
+  it('is not changed through what others were given', async () => {
     await place.cache.set('k', { list: [1] })
     const kept = readThrice('k')
     const own = near.getSync<{ list: number[] }>('k')
@@ -180,6 +200,7 @@ describe('whatever is done to the store', () => {
           // The lookup last: what the near cache must not have is what is gone by then.
           const before = near.getSync(looked, { frozen: isFrozen })
           expect(before, `${looked} at step ${step}`).toEqual(plain.getSync(looked))
+          if (!isFrozen && typeof before === 'object') (before as { list: unknown[] }).list.push('mine')
           if (before !== undefined) found++
         }
       }
