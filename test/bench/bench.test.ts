@@ -12,9 +12,13 @@ it('all benchmarks run at a small size', { timeout: 300_000 }, () => {
     encoding: 'utf8',
   })
   const tiers = ['disk', 'index-checkpoint', 'cold-batches']
-  for (const name of ['call-cost', 'reads', 'objects', 'contention', 'memory', 'growth', ...tiers]) {
+  const shared = ['reads', 'objects', 'shared', 'socket', 'contention', 'tail']
+  for (const name of ['call-cost', ...shared, 'memory', 'growth', ...tiers]) {
     expect(output).toContain(`== ${name}`)
   }
   expect(output).toContain('lmdb-js, second process')
   expect(output).toContain('longest set')
+  // A client of the tail table that finds nothing measures nothing.
+  expect(output).not.toContain('gets found nothing')
+  expect(output).toContain('ramcache, spilling to SSD and HDD: get')
 })

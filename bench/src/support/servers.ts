@@ -1,0 +1,92 @@
+/** Servers that benchmarks run against, each on a Unix socket of its own: ours, Redis, memcached. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect as connectSocket } from 'node:net'
+import { setTimeout as after } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+
+export interface Server {
+  readonly socket: string
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+/** What is not installed is left out, and said so. */
+export function isInstalled(program: string): boolean {
+  try {
+    execFileSync('which', [program], { stdio: 'ignore' })
+    return true
+  } catch {
+    console.log(`${program} is not installed (Debian: apt-get install ${program}): no rows beside it`)
+    return false
+  }
+}
+
+/** Resolves when it takes connections. */
+async function begun(name: string, child: ChildProcess, socket: string): Promise<Server> {
+  let code: number | null | undefined
+  child.once('exit', (status) => {
+    code = status
+  })
+  while (!(await takesConnections(socket))) {
+    if (code !== undefined) throw new Error(`${name} ended with code ${code}`)
+    await after(10)
+  }
+  return {
+    socket,
+    pid: child.pid as number,
+    async stop() {
+      if (code !== undefined) return
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+function takesConnections(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connectSocket(socket)
+    connection.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    connection.once('connect', () => connection.destroy())
+  })
+}
+
+export function startDaemon(dir: string, args: readonly string[]): Promise<Server> {
+  const child = spawn(process.execPath, [cli, 'serve', '--dir', dir, '--log', 'error', ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  return begun('ramcache serve', child, `${dir}/ramcache.sock`)
+}
+
+/** `args` beyond those for a socket alone and no persistence. */
+export function startRedis(dir: string, args: readonly string[] = []): Promise<Server> {
+  const socket = `${dir}/redis.sock`
+  const usual = ['--port', '0', '--unixsocket', socket, '--dir', dir, '--save', '', '--appendonly', 'no']
+  const child = spawn('redis-server', [...usual, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
+  return begun('redis-server', child, socket)
+}
+
+export function startMemcached(dir: string, args: readonly string[]): Promise<Server> {
+  const socket = `${dir}/memcached.sock`
+  const user = process.getuid?.() === 0 ? ['-u', 'root'] : []
+  const child = spawn('memcached', ['-s', socket, ...user, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  return begun('memcached', child, socket)
+}
+
+/**
+ * Keeps the processors from sleeping with loops of the lowest priority, which give way to everybody: sockets answer
+ * twice as fast then. Call what it returns to end it.
+ */
+export function keepAwake(processors: number): () => void {
+  const loops = Array.from({ length: processors }, () =>
+    spawn('chrt', ['--idle', '0', process.execPath, '-e', 'for (;;);'], { stdio: 'ignore' }),
+  )
+  return () => {
+    for (const loop of loops) loop.kill('SIGKILL')
+  }
+}
