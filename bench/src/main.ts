@@ -25,6 +25,7 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   growth: async () => (await import('./micro/growth.js')).growth,
   tail: async () => (await import('./tail/tail.js')).tail,
   disk: async () => (await import('./micro/disk.js')).disk,
+  restart: async () => (await import('./micro/restart.js')).restart,
   'index-checkpoint': async () => (await import('./micro/index-checkpoint.js')).indexCheckpoint,
   'cold-batches': async () => (await import('./micro/cold-batches.js')).coldBatches,
 }

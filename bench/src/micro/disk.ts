@@ -1,86 +1,25 @@
 /**
- * The SSD tier beside lmdb-js and classic-level: values of 1 KiB put in random key order and synced each second, cold gets
- * one at a time and sixteen at a time with the page cache dropped, stop and start. RAMCACHE_BENCH_DISK_MB replaces the
- * size. Each engine runs alone: they would fight for the disk.
+ * The SSD tier beside lmdb-js, classic-level, memcached extstore and fio: values of 1 KiB put in random key order and synced
+ * each second, cold gets one at a time and sixteen at a time with the page cache dropped, in the owner and from another
+ * process, stop and start; then a third of the keys once more, for the space. RAMCACHE_BENCH_DISK_MB replaces the size.
+ * Each engine runs alone: they would fight for the disk.
  */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as after } from 'node:timers/promises'
-import { ClassicLevel } from 'classic-level'
-import { open as openLmdb } from 'lmdb'
-import { open } from '../../../dist/index.js'
 import type { BenchOptions } from '../main.js'
 import { removeDir, temporaryDir } from '../support/child.js'
 import type { Row } from '../support/compare.js'
 import { folderBytes, numbersOf, writtenBytes } from '../support/io.js'
 import { keyOf, random, SEED } from '../support/keys.js'
+import { isInstalled } from '../support/servers.js'
+import { connected, type Engine, extstore, fio, level, lmdb, type Open, ramcache } from './disk-engines.js'
 
 const valueBytes = 1024
 const batch = 500
 /** How long the idle loop is watched, to compare with. */
 const idleMs = 1000
-
-interface Engine {
-  readonly name: string
-  put(key: string, value: Buffer): Promise<unknown>
-  /** Makes what was put durable. */
-  sync(): Promise<unknown>
-  get(key: string): Promise<Buffer | undefined>
-  close(): Promise<unknown>
-}
-
-type Open = (dir: string) => Promise<Engine>
-
-/** A store whose RAM holds a sixteenth of the data. */
-const ramcache =
-  (memory: number): Open =>
-  async (dir) => {
-    const cache = await open({ dir, memory })
-    return {
-      name: 'ramcache',
-      put: (key, value) => cache.set(key, value),
-      sync: () => cache.flush(),
-      get: (key) => cache.get<Buffer>(key),
-      close: () => cache.close(),
-    }
-  }
-
-const lmdb: Open = async (dir) => {
-  // The types do not know this one.
-  const untyped = { noReadAhead: true }
-  const db = openLmdb<Buffer, string>({ path: `${dir}/lmdb`, encoding: 'binary', ...untyped })
-  return {
-    name: 'lmdb-js, noReadAhead',
-    put: (key, value) => db.put(key, value),
-    sync: () => db.flushed,
-    get: async (key) => db.get(key),
-    close: () => db.close(),
-  }
-}
-
-const level: Open = async (dir) => {
-  const db = new ClassicLevel<string, Buffer>(`${dir}/level`, { valueEncoding: 'buffer', compression: false })
-  await db.open()
-  let waiting: { type: 'put'; key: string; value: Buffer }[] = []
-  let done: Promise<unknown> = Promise.resolve()
-  const write = (sync: boolean) => {
-    const entries = waiting
-    waiting = []
-    done = done.then(() => db.batch(entries, { sync }))
-    return done
-  }
-  return {
-    name: 'classic-level, batches',
-    put: async (key, value) => {
-      waiting.push({ type: 'put', key, value })
-      if (waiting.length >= batch) await write(false)
-    },
-    sync: () => write(true),
-    get: (key) => db.get(key),
-    close: () => db.close(),
-  }
-}
 
 export async function disk({ isSmall }: BenchOptions): Promise<Row[]> {
   const [megabytes = 0] = numbersOf('RAMCACHE_BENCH_DISK_MB', [isSmall ? 8 : 1024])
@@ -91,11 +30,15 @@ export async function disk({ isSmall }: BenchOptions): Promise<Row[]> {
     `${count} values of ${valueBytes} B, random key order, RAM of ramcache ${memory >> 20} MiB, seed ${SEED}`,
   )
   const rows: Row[] = []
-  for (const openEngine of [ramcache(memory), lmdb, level]) {
+  const engines = [ramcache(memory), lmdb, level]
+  if (isInstalled('memcached')) engines.push(extstore(megabytes))
+  for (const openEngine of engines) {
     const dir = temporaryDir()
     rows.push(...(await measure(openEngine, dir, count, reads)))
+    if (openEngine === engines[0]) rows.push(...(await cold(await connected(memory)(dir), count, reads)))
     removeDir(dir)
   }
+  if (isInstalled('fio')) rows.push(...ofDisk(megabytes))
   for (const row of rows) {
     const ours = rows.find(({ what, name }) => what === row.what && name === 'ramcache') as Row
     Object.assign(row, { ratio: row.nsPerOperation / ours.nsPerOperation })
@@ -106,48 +49,85 @@ export async function disk({ isSmall }: BenchOptions): Promise<Row[]> {
 async function measure(openEngine: Open, dir: string, count: number, reads: number): Promise<Row[]> {
   let engine = await openEngine(dir)
   const { name } = engine
+  const row = rowOf(name)
   const put = await putAll(engine, count)
+  console.log(
+    `${name}: put ${put.megabytesPerSecond.toFixed(0)} MB/s, longest ${batch} puts ${put.longestMs.toFixed(0)} ms, ` +
+      `${put.writtenPerByte.toFixed(2)} bytes written per byte`,
+  )
+  const rows = [
+    row('durable put, random keys', 1e9 / ((put.megabytesPerSecond * 1e6) / valueBytes), put.checksum),
+    row('longest 500 puts', put.longestMs * 1e6, count),
+  ]
+  // What memcached writes, another process does.
+  if (!engine.isLasting) return [...rows, ...(await cold(engine, count, reads))]
+  rows.push(row('bytes written per byte (not ns)', put.writtenPerByte, count))
   const stopAt = performance.now()
   await engine.close()
   const stopMs = performance.now() - stopAt
-  const isCold = dropPageCache()
+  dropPageCache()
   const startAt = performance.now()
   engine = await openEngine(dir)
   if ((await engine.get(keyOf(1)))?.length !== valueBytes) throw new Error(`${name} lost a value`)
   const startMs = performance.now() - startAt
-  dropPageCache()
+  await putAll(engine, Math.floor(count / 3))
+  const onDisk = folderBytes(dir) / (count * valueBytes)
+  console.log(
+    `${name}: stop ${stopMs.toFixed(0)} ms, start to first get ${startMs.toFixed(0)} ms; ` +
+      `${onDisk.toFixed(2)} bytes on disk per byte after a third was put again`,
+  )
+  return [
+    ...rows,
+    row('stop', stopMs * 1e6, count),
+    row('start to first get', startMs * 1e6, count),
+    row('bytes on disk per byte (not ns)', onDisk, count),
+    ...(await cold(engine, count, reads)),
+  ]
+}
+
+/** Reads with the page cache dropped; closes the engine. */
+async function cold(engine: Engine, count: number, reads: number): Promise<Row[]> {
+  const isCold = dropPageCache()
   const single = await readSome(engine, count, reads, 1)
   const many = await readSome(engine, count, reads, 16)
   await engine.close()
-  const onDisk = folderBytes(dir) / (count * valueBytes)
   console.log(
-    `${name}: put ${put.megabytesPerSecond.toFixed(0)} MB/s, longest ${batch} puts ${put.longestMs.toFixed(0)} ms, ` +
-      `${put.writtenPerByte.toFixed(2)} bytes written per byte, ${onDisk.toFixed(2)} on disk; ` +
-      `stop ${stopMs.toFixed(0)} ms, start to first get ${startMs.toFixed(0)} ms`,
-  )
-  console.log(
-    `${name}: ${isCold ? 'cold' : 'NOT cold (page cache kept: not root)'} get p50 ${single.p50.toFixed(0)} µs, ` +
+    `${engine.name}: ${isCold ? 'cold' : 'NOT cold (page cache kept: not root)'} get p50 ${single.p50.toFixed(0)} µs, ` +
       `p99 ${single.p99.toFixed(0)} µs; 16 in flight ${many.perSecond.toFixed(0)}/s, ` +
       `event loop delay of the caller: ${single.delay}; 16 in flight: ${many.delay}; idle: ${await idleDelay()}`,
   )
-  const row = (what: string, nsPerOperation: number, checksum: number): Row => ({
+  const row = rowOf(engine.name)
+  return [
+    row('cold get, p50', single.p50 * 1000, single.checksum),
+    row('cold get, p99', single.p99 * 1000, single.checksum),
+    row('cold gets, 16 in flight', 1e9 / many.perSecond, many.checksum),
+  ]
+}
+
+function ofDisk(megabytes: number): Row[] {
+  const dir = temporaryDir()
+  const [single, many] = [fio(dir, megabytes, 1), fio(dir, megabytes, 16)]
+  removeDir(dir)
+  console.log(
+    `fio, 4 KiB: p50 ${single.p50.toFixed(0)} µs, p99 ${single.p99.toFixed(0)} µs; 16 in flight ${many.perSecond.toFixed(0)}/s`,
+  )
+  const row = rowOf('fio, 4 KiB')
+  return [
+    row('cold get, p50', single.p50 * 1000, 0),
+    row('cold get, p99', single.p99 * 1000, 0),
+    row('cold gets, 16 in flight', 1e9 / many.perSecond, 0),
+  ]
+}
+
+const rowOf =
+  (name: string) =>
+  (what: string, nsPerOperation: number, checksum: number): Row => ({
     what,
     name,
     nsPerOperation,
     checksum,
     ratio: 1,
   })
-  return [
-    row('durable put, random keys', 1e9 / ((put.megabytesPerSecond * 1e6) / valueBytes), put.checksum),
-    row('longest 500 puts', put.longestMs * 1e6, count),
-    row('bytes written per byte (not ns)', put.writtenPerByte, count),
-    row('cold get, p50', single.p50 * 1000, single.checksum),
-    row('cold get, p99', single.p99 * 1000, single.checksum),
-    row('cold gets, 16 in flight', 1e9 / many.perSecond, many.checksum),
-    row('stop', stopMs * 1e6, count),
-    row('start to first get', startMs * 1e6, count),
-  ]
-}
 
 /** Every key once, in an order that jumps about; synced once a second and at the end. */
 async function putAll(engine: Engine, count: number) {

@@ -2,9 +2,12 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Bytes this process has caused to be written to storage, as the kernel counts them. */
+/**
+ * Bytes this process has handed to the file system. What the kernel says that it wrote to storage counts pages anew each
+ * time they become dirty, and so can be more than the device has seen.
+ */
 export function writtenBytes(): number {
-  const found = /^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))
+  const found = /^wchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))
   return Number(found?.[1])
 }
 

@@ -10,7 +10,7 @@ const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 export interface Server {
   readonly socket: string
   readonly pid: number
-  stop(): Promise<void>
+  stop(signal?: NodeJS.Signals): Promise<void>
 }
 
 /** What is not installed is left out, and said so. */
@@ -37,10 +37,10 @@ async function begun(name: string, child: ChildProcess, socket: string): Promise
   return {
     socket,
     pid: child.pid as number,
-    async stop() {
+    async stop(signal = 'SIGTERM') {
       if (code !== undefined) return
       const ended = once(child, 'exit')
-      child.kill('SIGTERM')
+      child.kill(signal)
       await ended
     },
   }
