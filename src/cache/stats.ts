@@ -3,7 +3,7 @@ import { version } from '../base/version.ts'
 import type { EngineCounters } from '../native/engine.ts'
 import type { DiskTierStats, NamespaceStats, Stats } from './types.ts'
 
-const noDurability = { dirtyBytes: 0, flushLagMs: 0, poisoned: false }
+const noDurability = { dirtyBytes: 0, flushLagMs: 0, poisoned: false, replayedBytes: 0 }
 const noDisk: DiskTierStats = { entries: 0, bytes: 0, hits: 0, demotedIn: 0, promotedOut: 0, evictions: 0 }
 
 export function statsOf(counters: EngineCounters, owner: Stats['owner'], uptimeSeconds: number): Stats {

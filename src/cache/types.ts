@@ -199,6 +199,8 @@ export interface Stats {
     readonly dirtyBytes: number
     readonly flushLagMs: number
     readonly poisoned: boolean
+    /** What the start had to read of the log: 0 after a clean stop. */
+    readonly replayedBytes: number
   }
   readonly peers: readonly {
     readonly id: string

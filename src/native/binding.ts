@@ -21,7 +21,8 @@ export interface NativeOpenOptions {
   memoryBytes: number
   countsPayload: boolean
   background: boolean
-  hasTiers: boolean
+  /** `startBelow` follows, with this directory. */
+  tiersDir?: string
   manualClock: boolean
   sharedMemoryDir?: string
 }
@@ -87,6 +88,14 @@ export interface NativeBelowOptions {
   fileBytes: number
   reserveBytes: number
   hasLower: boolean
+}
+
+/** A record as the HDD tier keeps it. */
+export interface NativeStored {
+  /** With its namespace in front. */
+  readonly key: Buffer
+  readonly version: bigint
+  readonly expiresAt: number
 }
 
 export interface NativeRecovery {
@@ -189,6 +198,7 @@ export interface NativeModule {
     toOffset: number,
     bytesMax: number,
   ): NativeLogPart
+  readStored(bytes: Uint8Array): NativeStored | null
   readLogRecords(log: NativeLog, places: Uint8Array): { entries: Buffer; problems: string[] }
   layoutVersion(): number
   openStore(options: NativeOpenOptions): NativeHandle
@@ -209,6 +219,7 @@ export interface NativeModule {
   failMisses(handle: NativeHandle, ids: number[], message: string, isDamage: boolean): void
   listenBelow(handle: NativeHandle, bell: () => void): void
   takePassed(handle: NativeHandle, most: number): Buffer
+  failBelow(handle: NativeHandle, message: string): void
   answerPassed(handle: NativeHandle, id: number, record: Buffer | null): void
   addStoredToFilter(handle: NativeHandle, record: Uint8Array): void
   describeRecord(

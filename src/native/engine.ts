@@ -204,6 +204,7 @@ export interface EngineCounters {
       readonly dirtyBytes: number
       readonly flushLagMs: number
       readonly poisoned: boolean
+      readonly replayedBytes: number
     }
   } | null
   readonly latencyGet: LatencyCounters

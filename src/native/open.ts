@@ -298,8 +298,8 @@ export function openEngine(options: EngineOptions): NativeEngine {
       memoryBytes: options.memoryBytes,
       countsPayload: internal.counting === 'payload',
       background: internal.background ?? true,
-      hasTiers: options.ssd !== undefined,
       manualClock: internal.clock === 'manual',
+      ...(options.ssd === undefined ? {} : { tiersDir: options.ssd.path }),
       ...(internal.shmDir === undefined ? {} : { sharedMemoryDir: internal.shmDir }),
     })
     return new NativeEngine(handle, options.nearEntries, internal.isDaemon ?? false)

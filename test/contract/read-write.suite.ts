@@ -253,7 +253,7 @@ export function readWriteContract(subject: Subject): void {
         hdd: { entries: 0 },
       },
       namespaces: { default: { entries: 0, hits: 2, misses: 1 } },
-      durability: { dirtyBytes: 0, flushLagMs: 0, poisoned: false },
+      durability: { dirtyBytes: 0, flushLagMs: 0, poisoned: false, replayedBytes: 0 },
       peers: [],
     })
     expect(stats.hitRate).toBeCloseTo(2 / 3)

@@ -5,6 +5,7 @@ use crate::arena::{Arena, Backing, Words};
 use crate::error::{Code, Result, StoreError};
 use crate::hash::KeyHasher;
 use crate::layout::{self, superblock, Geometry};
+use crate::log::seed_of;
 use crate::ops::read::Reader;
 use crate::ops::BUDGET_BYTES_MIN;
 use crate::segment::Runs;
@@ -61,20 +62,26 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<OwnedStore>>>> =
 /// `ERR_RAMCACHE_LOCKED` when another process owns it, `_CONFIG` for a budget out of range or one that differs from
 /// that of the open store, `_FULL` without shared memory, `_UNAVAILABLE` when the directory cannot be used.
 pub fn open(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Result<Arc<OwnedStore>> {
-    open_with(dir, options, shared_memory_dir, false)
+    open_with(dir, options, shared_memory_dir, None)
 }
 
-/// The same for a store that [`OwnedStore::start_below`] is going to give its tiers. Until then nothing leaves RAM: an
-/// arena that was taken over may hold what its log has not got.
-pub fn open_tiered(dir: &Path, options: &StoreOptions, shared_memory_dir: &Path) -> Result<Arc<OwnedStore>> {
-    open_with(dir, options, shared_memory_dir, true)
+/// The same for a store that [`OwnedStore::start_below`] is going to give its tiers, in the directory `below`. Until then
+/// nothing leaves RAM: an arena that was taken over may hold what its log has not got. What a clean end has saved there is by
+/// hash, so a new arena gets the seed of that.
+pub fn open_tiered(
+    dir: &Path,
+    options: &StoreOptions,
+    shared_memory_dir: &Path,
+    below: &Path,
+) -> Result<Arc<OwnedStore>> {
+    open_with(dir, options, shared_memory_dir, Some(below))
 }
 
 fn open_with(
     dir: &Path,
     options: &StoreOptions,
     shared_memory_dir: &Path,
-    is_tiered: bool,
+    below: Option<&Path>,
 ) -> Result<Arc<OwnedStore>> {
     if options.budget_bytes < BUDGET_BYTES_MIN {
         let message = format!("memory of {} bytes, the least is {BUDGET_BYTES_MIN}", options.budget_bytes);
@@ -97,7 +104,7 @@ fn open_with(
         }
     }
     let ownership = take_when_closed(dir)?;
-    let owned = create(ownership, options, shared_memory_dir, is_tiered)?;
+    let owned = create(ownership, options, shared_memory_dir, below)?;
     let path = dir.canonicalize().map_err(|error| {
         StoreError::new(Code::Unavailable, format!("cannot resolve {}: {error}", dir.display()))
     })?;
@@ -130,9 +137,10 @@ fn create(
     mut ownership: Ownership,
     options: &StoreOptions,
     shared_memory_dir: &Path,
-    is_tiered: bool,
+    below: Option<&Path>,
 ) -> Result<Arc<OwnedStore>> {
     let mut start = Start::Fresh;
+    let is_tiered = below.is_some();
     if let Some(left) = ownership.left_behind() {
         match adopt(&left, options) {
             Ok((store, adoption)) => {
@@ -147,7 +155,11 @@ fn create(
     }
     ownership.remove_left_behind();
     let geometry = Geometry::for_budget(options.budget_bytes);
-    let ids = ArenaIds { arena_id: random()?, hash_seed: random()?, origin: random()? };
+    let hash_seed = match below.and_then(seed_of) {
+        Some(seed) => seed,
+        None => random()?,
+    };
+    let ids = ArenaIds { arena_id: random()?, hash_seed, origin: random()? };
     let name = format!("{SHARED_FILE_PREFIX}{:016x}", ids.arena_id);
     let is_roomy = free_bytes(shared_memory_dir).is_some_and(|free| free >= options.budget_bytes as u64);
     let path = |kind: &str| shared_memory_dir.join(format!("{name}.{kind}"));

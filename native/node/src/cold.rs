@@ -73,8 +73,8 @@ pub struct NativeOpenOptions {
     pub counts_payload: bool,
     pub background: bool,
     pub manual_clock: bool,
-    /// `startBelow` follows.
-    pub has_tiers: bool,
+    /// `startBelow` follows, with this directory.
+    pub tiers_dir: Option<String>,
     pub shared_memory_dir: Option<String>,
 }
 
@@ -92,9 +92,12 @@ pub fn open_store(options: NativeOpenOptions) -> Result<External<Handle>> {
         background: options.background,
     };
     let shared_memory_dir = options.shared_memory_dir.unwrap_or_else(|| SHARED_MEMORY_DIR.into());
-    let open = if options.has_tiers { open_tiered } else { open };
-    let owned =
-        open(Path::new(&options.dir), &store_options, Path::new(&shared_memory_dir)).map_err(coded)?;
+    let (dir, shared) = (Path::new(&options.dir), Path::new(&shared_memory_dir));
+    let opened = match &options.tiers_dir {
+        Some(below) => open_tiered(dir, &store_options, shared, Path::new(below)),
+        None => open(dir, &store_options, shared),
+    };
+    let owned = opened.map_err(coded)?;
     if options.manual_clock {
         owned.store().set_manual_clock(ramcache_core::clock::wall_ms());
     }
@@ -282,10 +285,11 @@ fn below_json(store: &ramcache_core::store::Store, counts: &Counts) -> String {
     let (ssd, hdd) = (&below.counts.ssd, &below.counts.hdd);
     let open = below.unsafe_changes(store);
     let durability = format!(
-        r#"{{"dirtyBytes":{},"flushLagMs":{},"poisoned":{}}}"#,
+        r#"{{"dirtyBytes":{},"flushLagMs":{},"poisoned":{},"replayedBytes":{}}}"#,
         open.bytes,
         open.lag.as_millis(),
-        open.is_poisoned
+        open.is_poisoned,
+        below.replayed_bytes()
     );
     let (ssd, hdd) = (tier(ssd, counts.evictions), tier(hdd, load(&hdd.demoted)));
     format!(r#"{{"ssd":{ssd},"hdd":{hdd},"durability":{durability}}}"#)

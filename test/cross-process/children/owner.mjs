@@ -1,10 +1,11 @@
-/** Owns a store: `owner.mjs DIR MEMORY`. Says `ready`, then does what it is sent and answers. */
+/** Owns a store: `owner.mjs DIR MEMORY`, in RAM only, or `owner.mjs OPTIONS` as JSON. Says `ready`, then does what it is sent and answers. */
 import { open } from '../../../dist/index.js'
 
 const [dir, memory = '8mb', shmDir] = process.argv.slice(2)
 const internal = shmDir === undefined ? {} : { __internal: { shmDir } }
 try {
-  const cache = await open({ dir, tiers: { ssd: false }, memory, ...internal })
+  const inRam = { dir, tiers: { ssd: false }, memory, ...internal }
+  const cache = await open(dir.startsWith('{') ? JSON.parse(dir) : inRam)
   process.on('message', async ([method, ...args]) => {
     try {
       process.send({ value: await cache[method](...args) })

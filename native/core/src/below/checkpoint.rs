@@ -64,7 +64,7 @@ impl Below {
     /// Whether there is enough for a checkpoint to be worth its while.
     fn is_checkpoint_due(&self, budget_bytes: u64) -> bool {
         let appended = self.log.totals().bytes_appended;
-        let since = appended.saturating_sub(lock(&self.appended_before).0);
+        let since = self.uncommitted_bytes();
         let file_bytes = self.log.file_bytes();
         let is_quiet = {
             let mut seen = lock(&self.appended_seen);
@@ -80,10 +80,18 @@ impl Below {
 
     fn thaw(&self, is_committed: bool) {
         self.tail.thaw(is_committed);
-        let mut appended = lock(&self.appended_before);
+        let mut uncommitted = lock(&self.uncommitted);
         if is_committed {
-            appended.0 = appended.1;
+            uncommitted.earlier = 0;
+            uncommitted.committed_at = uncommitted.begun_at;
         }
+    }
+
+    /// Bytes of log since the last checkpoint.
+    pub(super) fn uncommitted_bytes(&self) -> u64 {
+        let uncommitted = lock(&self.uncommitted);
+        let appended = self.log.totals().bytes_appended;
+        uncommitted.earlier + appended.saturating_sub(uncommitted.committed_at)
     }
 }
 
@@ -98,7 +106,7 @@ impl Store {
         let frozen = {
             // Between two batches, so that what lies before the end is in the index.
             let _appending = lock(&below.appending);
-            lock(&below.appended_before).1 = below.log.totals().bytes_appended;
+            lock(&below.uncommitted).begun_at = below.log.totals().bytes_appended;
             below.tail.freeze(below.log.position())
         };
         if frozen.is_none_or(|(begin, end)| begin == end) {

@@ -12,6 +12,7 @@ mod hot;
 mod misses;
 mod names;
 mod progress;
+mod saved;
 mod scan;
 mod serve;
 mod start;
@@ -22,7 +23,7 @@ pub use drain::{Draining, Evicts, FilePart, LogState, Moved};
 pub use misses::{Answer, Bell, Miss, Misses, Purpose, Tier};
 pub use progress::{Orders, Progress};
 pub use scan::{ScanSource, Scanned};
-pub use serve::Row;
+pub use serve::{stored_header, Row};
 pub use start::{BelowOptions, PinnedKey, Started};
 
 use crate::error::Result;
@@ -96,6 +97,16 @@ pub struct Unsafe {
 /// Bytes of the feed that are measured for `stats`: some milliseconds.
 const MEASURED_BYTES_MOST: u64 = 4 << 20;
 
+/// What the log has that the index below has not: bytes.
+#[derive(Default)]
+struct Uncommitted {
+    /// Before the log was opened.
+    earlier: u64,
+    /// Bytes appended since, when the last checkpoint that was committed began, and the last one.
+    committed_at: u64,
+    begun_at: u64,
+}
+
 struct Wait {
     sequence: u64,
     reached: Reached,
@@ -111,8 +122,8 @@ pub struct Below {
     pub(crate) tail: TailIndex,
     /// LOCK: log batch. Held from the append of a batch until the log's index has it.
     appending: Mutex<()>,
-    /// LOCK: none other is taken. Bytes appended when the last checkpoint that was committed began, and the last one.
-    appended_before: Mutex<(u64, u64)>,
+    /// LOCK: none other is taken.
+    uncommitted: Mutex<Uncommitted>,
     /// LOCK: none other is taken. The same when a checkpoint was last asked for, and since when it has been that.
     appended_seen: Mutex<(u64, Instant)>,
     dir: PathBuf,
@@ -139,6 +150,8 @@ pub struct Below {
     /// LOCK: log waits. Questions to be answered when the log has got somewhere.
     waits: Mutex<Vec<Wait>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Bytes of log that the start had to read.
+    replayed_bytes: AtomicU64,
 }
 
 impl Below {
@@ -151,7 +164,7 @@ impl Below {
             counts: BelowCounts::default(),
             tail: TailIndex::new(seed, options.from),
             appending: Mutex::new(()),
-            appended_before: Mutex::new((0, 0)),
+            uncommitted: Mutex::default(),
             appended_seen: Mutex::new((0, Instant::now())),
             dir: options.dir.clone(),
             ceiling: Mutex::new(ceiling),
@@ -169,6 +182,7 @@ impl Below {
             log,
             waits: Mutex::new(Vec::new()),
             thread: Mutex::new(None),
+            replayed_bytes: AtomicU64::new(0),
         }
     }
 
@@ -184,8 +198,16 @@ impl Below {
         }
     }
 
-    /// Takes what the log has from a position on; with it the keys of pinned records, by namespace.
+    /// Takes what the log has from a position on, out of what a clean end has saved or out of the log; with it the keys of
+    /// pinned records, by namespace.
     fn recover(&self, store: &Store, from: Position) -> Result<(Recovery, Vec<PinnedKey>)> {
+        match self.load_tail(store)? {
+            Some(pinned) => Ok((Recovery { end: self.log.position(), ..Recovery::default() }, pinned)),
+            None => self.replay(store, from),
+        }
+    }
+
+    fn replay(&self, store: &Store, from: Position) -> Result<(Recovery, Vec<PinnedKey>)> {
         let mut newest = 0;
         let mut pinned = Vec::new();
         let recovery = self.log.recover(from, |_, change| {
@@ -203,6 +225,8 @@ impl Below {
             self.note(store, change);
         })?;
         store.clock_word().fetch_max(newest, Ordering::Relaxed);
+        self.replayed_bytes.store(recovery.bytes, Ordering::Relaxed);
+        lock(&self.uncommitted).earlier = recovery.bytes;
         Ok((recovery, pinned))
     }
 
@@ -295,6 +319,11 @@ impl Below {
             lag: self.progress.lag(),
             is_poisoned: self.log.is_poisoned(),
         }
+    }
+
+    /// Bytes of log that the start had to read.
+    pub fn replayed_bytes(&self) -> u64 {
+        self.replayed_bytes.load(Ordering::Relaxed)
     }
 
     /// Since the log was opened.

@@ -201,7 +201,7 @@ impl Store {
 }
 
 /// The header of a record as a lower tier keeps it, when all of it is there.
-pub(super) fn stored_header(bytes: &[u8]) -> Option<Header> {
+pub fn stored_header(bytes: &[u8]) -> Option<Header> {
     let header = Header::of_bytes(bytes)?;
     let run_bytes = if header.is_run() { header.value_bytes as usize } else { 0 };
     (header.record_bytes() + run_bytes == bytes.len()).then_some(header)

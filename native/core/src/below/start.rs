@@ -75,7 +75,8 @@ impl OwnedStore {
             StoreError::new(Code::Unavailable, format!("cannot make {}: {error}", options.dir.display()))
         })?;
         let log_dir = options.dir.join("log");
-        if log_dir.exists() && store_id_of(&log_dir)?.is_some() && !names::path_in(&options.dir).exists() {
+        let found_id = if log_dir.exists() { store_id_of(&log_dir)? } else { None };
+        if found_id.is_some() && !names::path_in(&options.dir).exists() {
             return Err(StoreError::new(
                 Code::Corrupt,
                 format!(
@@ -88,7 +89,7 @@ impl OwnedStore {
         std::fs::create_dir_all(&log_dir).map_err(|error| {
             StoreError::new(Code::Unavailable, format!("cannot make {}: {error}", log_dir.display()))
         })?;
-        let store_id = match store_id_of(&log_dir)? {
+        let store_id = match found_id {
             Some(id) => id,
             None => random()?,
         };
@@ -198,19 +199,27 @@ impl Store {
         self.clock_word().fetch_max(epoch, Ordering::Relaxed);
     }
 
-    /// Ends the log: writers are refused from now on, what they have written is logged and synced. Returns what the log
-    /// failed with, if it did.
+    /// Ends the log: writers are refused from now on, what they have written is logged and synced, and what the log's own
+    /// index knows is saved for the next start. Returns what the log failed with, if it did.
     pub fn stop_below(&self) -> Result<()> {
         let Some(below) = self.below() else { return Ok(()) };
         self.refuse_writes();
         below.misses.close();
         below.progress.begin_closing();
-        if let Some(thread) = lock(&below.thread).take() {
+        let thread = lock(&below.thread).take();
+        let is_first = thread.is_some();
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
         match below.progress.failure() {
             Some(failure) => Err(failure),
-            None => Ok(()),
+            None => {
+                if is_first {
+                    // Without it the next start reads the log.
+                    let _ = below.save_tail(self);
+                }
+                Ok(())
+            }
         }
     }
 }

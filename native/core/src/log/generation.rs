@@ -32,6 +32,7 @@ const STATE_USED: u8 = 1;
 const STATE_DELETED: u8 = 2;
 /// The expiry has a clock word of its own.
 const STATE_TOUCHED: u8 = 4;
+const STATE_PINNED: u8 = 8;
 
 const EMPTY: Place = Place {
     hash: 0,
@@ -75,7 +76,10 @@ impl Place {
             clock: entry.clock,
             location: entry.location,
             expires_at: std::array::from_fn(|at| expires_at[at]),
-            state: STATE_USED | flag(entry.is_deleted, STATE_DELETED) | flag(is_touched, STATE_TOUCHED),
+            state: STATE_USED
+                | flag(entry.is_deleted, STATE_DELETED)
+                | flag(is_touched, STATE_TOUCHED)
+                | flag(entry.is_pinned, STATE_PINNED),
         }
     }
 
@@ -93,6 +97,13 @@ impl Place {
 }
 
 impl Generation {
+    /// An empty one that so many keys do not make grow, unless too many of them belong into its last places.
+    pub fn with_room(keys: usize) -> Generation {
+        let full = keys * FULL.1 / FULL.0;
+        let places = if keys == 0 { 0 } else { full + full / BEYOND_SHARE + BEYOND + GROWTH_LEAST };
+        Generation { places: vec![EMPTY; places], ..Generation::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -121,6 +132,7 @@ impl Generation {
             expiry_clock,
             expires_at: u64::from_le_bytes(expires_at),
             is_deleted: place.state & STATE_DELETED != 0,
+            is_pinned: place.state & STATE_PINNED != 0,
         }
     }
 
@@ -189,6 +201,10 @@ impl Generation {
 
     pub fn keys(&self) -> impl Iterator<Item = TailKey> + '_ {
         self.used().map(Place::key)
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = (TailKey, TailEntry)> + '_ {
+        self.used().map(|place| (place.key(), self.entry(place)))
     }
 
     /// Sets all entries of another one.

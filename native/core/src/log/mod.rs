@@ -18,6 +18,7 @@ mod location;
 mod reader;
 mod recovery;
 mod reserve;
+mod saved;
 mod sorting;
 mod tail;
 mod walk;
@@ -32,6 +33,7 @@ pub use files::FileInfo;
 pub use location::{LogLocation, Position};
 pub use reader::{LogPart, LogReader};
 pub use recovery::{Changes, Recovery};
+pub use saved::{seed_of, Saved};
 pub use tail::{TailEntry, TailIndex, TailKey};
 pub use walk::Damage;
 

@@ -1,8 +1,8 @@
 //! Reading the log from a position on: after a start to its end, later over a stretch of it.
 
 use super::change::{changes_in, LoggedChange};
-use super::files::{failed, Files};
-use super::format::BATCH_HEADER_BYTES;
+use super::files::{failed, read_at, Files};
+use super::format::{BATCH_HEADER_BYTES, FILE_HEADER_BYTES};
 use super::location::Position;
 use super::walk::{Damage, Walk};
 use super::ValueLog;
@@ -21,6 +21,17 @@ pub struct Recovery {
     pub torn: Option<Position>,
     /// The end of the log.
     pub end: Position,
+}
+
+/// Bytes before the end of the log that must be the same for it to be the same end.
+const PRINT_BYTES: usize = 4096;
+
+/// An end of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ending {
+    pub at: Position,
+    /// CRC-32 of what stands before it.
+    pub print: u32,
 }
 
 /// The changes of a stretch of the log, batch by batch.
@@ -97,6 +108,52 @@ impl ValueLog {
         state.is_torn = found.torn.is_some();
         state.is_recovered = true;
         Ok(found)
+    }
+
+    /// Where the log ends, and what stands there, for [`ValueLog::resume`]. Everything before is durable when it returns.
+    /// `None` when the end cannot be told by what stands there: behind it lies what a crash had cut off.
+    pub(super) fn ending(&self) -> Result<Option<Ending>> {
+        self.sync()?;
+        let at = self.position();
+        if lock(&self.state).is_torn {
+            return Ok(None);
+        }
+        Ok(self.print_before(at).map(|print| Ending { at, print }))
+    }
+
+    /// Takes over where [`ValueLog::ending`] was, without reading what lies before: in place of [`ValueLog::recover`].
+    /// False, and nothing is done, when the log does not end exactly there.
+    pub(super) fn resume(&self, ending: Ending) -> Result<bool> {
+        let _appending = lock(&self.appending);
+        let _syncing = lock(&self.syncing);
+        if lock(&self.state).is_recovered || self.print_before(ending.at) != Some(ending.print) {
+            return Ok(false);
+        }
+        self.settle(ending.at, &mut Recovery { end: ending.at, ..Recovery::default() })?;
+        let mut state = lock(&self.state);
+        state.position = ending.at;
+        state.synced = ending.at;
+        state.is_recovered = true;
+        Ok(true)
+    }
+
+    /// What stands before the end of the log; `None` when that is not the end.
+    fn print_before(&self, end: Position) -> Option<u32> {
+        let last = self.files.last();
+        if last.as_ref().map_or(0, |last| last.number) != end.file {
+            return None;
+        }
+        let Some(last) = last else { return (end == Position::START).then_some(0) };
+        let (file, length) = self.files.handle(last.number).ok()??;
+        let begin = (end.offset as usize).saturating_sub(PRINT_BYTES);
+        let mut bytes = [0; PRINT_BYTES + BATCH_HEADER_BYTES];
+        let read = read_at(&file, &mut bytes, begin as u64).ok()?;
+        let printed = end.offset as usize - begin;
+        // A file that is shorter does not end here; bytes behind are of a batch that came later, or of a crash.
+        let is_end = end.offset as u64 <= length
+            && (FILE_HEADER_BYTES..=read).contains(&printed)
+            && bytes[printed..read].iter().all(|byte| *byte == 0);
+        is_end.then(|| crc32fast::hash(&bytes[..printed]))
     }
 
     /// Makes durable what was found: it may be in the page cache only, and the next file will say that it is safe.

@@ -12,9 +12,10 @@ use super::generation::Generation;
 use super::location::{LogLocation, Position};
 use crate::feed::Change;
 use crate::hash::KeyHasher;
+use crate::record::FLAG_PINNED;
 use crate::sync::{lock, Mutex};
 
-const SHARDS: usize = 64;
+pub(super) const SHARDS: usize = 64;
 /// Makes the second hash of a key independent of the first.
 const CHECK_SEED: u64 = 0xa076_1d64_78bd_642f;
 
@@ -36,6 +37,8 @@ pub struct TailEntry {
     pub expires_at: u64,
     /// A tombstone: a miss too.
     pub is_deleted: bool,
+    /// The record never leaves RAM.
+    pub is_pinned: bool,
 }
 
 impl TailEntry {
@@ -46,6 +49,7 @@ impl TailEntry {
             expiry_clock: change.header.expiry_clock,
             expires_at: change.header.expires_at,
             is_deleted: change.change == Change::Delete,
+            is_pinned: change.header.flags & FLAG_PINNED != 0,
         }
     }
 
@@ -145,6 +149,11 @@ impl TailIndex {
         region.frozen
     }
 
+    /// Where the index below ends.
+    pub(super) fn begin(&self) -> Position {
+        lock(&self.region).begin
+    }
+
     /// The stretch of the log the frozen generation covers.
     pub fn frozen_region(&self) -> Option<(Position, Position)> {
         lock(&self.region).frozen
@@ -173,6 +182,31 @@ impl TailIndex {
         for shard in &self.shards {
             let shard = lock(shard);
             shard.active.keys().chain(shard.frozen.keys()).for_each(|key| each(key.hash));
+        }
+    }
+
+    /// What is known of every key of a shard, while nothing is frozen: in the order that fills a table again at once.
+    pub(super) fn entries(&self, shard: usize) -> Vec<(TailKey, TailEntry)> {
+        lock(&self.shards[shard]).active.entries().collect()
+    }
+
+    /// Fills an empty shard. False when one of them does not belong there.
+    pub(super) fn fill(&self, shard: usize, entries: &[(TailKey, TailEntry)]) -> bool {
+        let mut filled = Generation::with_room(entries.len());
+        for (key, entry) in entries {
+            if !std::ptr::eq(self.shard(key), &self.shards[shard]) {
+                return false;
+            }
+            filled.insert(*key, entry);
+        }
+        lock(&self.shards[shard]).active = filled;
+        true
+    }
+
+    /// Forgets everything.
+    pub(super) fn empty(&self) {
+        for shard in &self.shards {
+            *lock(shard) = Shard::default();
         }
     }
 

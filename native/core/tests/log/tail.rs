@@ -7,18 +7,19 @@ use std::collections::HashMap;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put { key: u8, clock: u64, expiry_clock: u64, is_deleted: bool },
+    Put { key: u8, clock: u64, expiry_clock: u64, is_deleted: bool, is_pinned: bool },
     Freeze,
     Thaw(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => (any::<u8>(), 1..40u64, 0..4u64, any::<bool>()).prop_map(|(key, clock, later, is_deleted)| Step::Put {
+        12 => (any::<u8>(), 1..40u64, 0..4u64, any::<bool>(), any::<bool>()).prop_map(|(key, clock, later, is_deleted, is_pinned)| Step::Put {
             key: key % 40,
             clock,
             expiry_clock: clock + later,
             is_deleted,
+            is_pinned,
         }),
         1 => Just(Step::Freeze),
         1 => any::<bool>().prop_map(Step::Thaw),
@@ -42,9 +43,9 @@ proptest! {
         for (number, step) in steps.into_iter().enumerate() {
             let now = place(number as u32);
             match step {
-                Step::Put { key, clock, expiry_clock, is_deleted } => {
+                Step::Put { key, clock, expiry_clock, is_deleted, is_pinned } => {
                     let location = LogLocation { file: now.file, offset: now.offset, bytes: 24 };
-                    let entry = TailEntry { location, clock, expiry_clock, expires_at: clock * 1000, is_deleted };
+                    let entry = TailEntry { location, clock, expiry_clock, expires_at: clock * 1000, is_deleted, is_pinned };
                     let standing = active.get(&key).or(frozen.as_ref().and_then(|frozen| frozen.get(&key)));
                     // At one version a value stands over a delete.
                     let version = |entry: &TailEntry| (entry.clock, entry.expiry_clock, !entry.is_deleted);
@@ -93,6 +94,7 @@ fn what_a_key_costs() {
         expiry_clock: 1,
         expires_at: u64::MAX,
         is_deleted: false,
+        is_pinned: false,
     };
     let keys = 100_000u32;
     for key in 0..keys {
@@ -117,7 +119,8 @@ fn two_keys_of_one_hash_are_two() {
     assert_ne!(one.check, other.check);
     (one.hash, other.hash) = (42, 42);
     let location = LogLocation { file: 1, offset: 64, bytes: 24 };
-    let entry = TailEntry { location, clock: 1, expiry_clock: 1, expires_at: 0, is_deleted: false };
+    let entry =
+        TailEntry { location, clock: 1, expiry_clock: 1, expires_at: 0, is_deleted: false, is_pinned: false };
     assert!(tail.put(one, entry) && tail.find(other).is_none());
 }
 
@@ -146,7 +149,7 @@ proptest! {
             let key = TailKey { hash: *hash, check: *check };
             let location = LogLocation { file: 1, offset: 8 * number as u32, bytes: 24 };
             let (expiry_clock, expires_at) = (clock + later, later * number as u64);
-            let entry = TailEntry { location, clock: *clock, expiry_clock, expires_at, is_deleted: false };
+            let entry = TailEntry { location, clock: *clock, expiry_clock, expires_at, is_deleted: false, is_pinned: false };
             let version = |entry: &TailEntry| (entry.clock, entry.expiry_clock);
             let is_newer = model.get(&key).is_none_or(|standing| version(standing) < version(&entry));
             if is_newer {

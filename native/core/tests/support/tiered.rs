@@ -4,7 +4,7 @@ use crate::support::Random;
 use ramcache_core::below::{Answer, BelowOptions, Draining, Evicts, Moved, Purpose, Row};
 use ramcache_core::error::Code;
 use ramcache_core::log::{LogLocation, Position};
-use ramcache_core::open::{open, OwnedStore, SHARED_MEMORY_DIR};
+use ramcache_core::open::{open_tiered, OwnedStore, SHARED_MEMORY_DIR};
 use ramcache_core::ops::read::{Copied, Lookup, Seen};
 use ramcache_core::ops::{Conditions, Number, Outcome, WriteRequest};
 use ramcache_core::record::{Header, RecordBuffer};
@@ -40,6 +40,8 @@ pub struct Tiered {
     /// What drains of the oldest file do to what may be dropped, and how much they have dropped.
     pub evicts: Evicts,
     pub evicted: u64,
+    /// Batches of the log that the start has read.
+    pub replayed: u64,
     reader: Option<JoinHandle<()>>,
     asker: u32,
     rung: mpsc::Receiver<()>,
@@ -50,7 +52,8 @@ pub struct Tiered {
 impl Tiered {
     pub fn open(dir: &Path, budget_bytes: usize, index: Arc<Mutex<Index>>) -> Tiered {
         let options = StoreOptions { budget_bytes, counting: Counting::Everything, background: true };
-        let owned = open(dir, &options, Path::new(SHARED_MEMORY_DIR)).expect("the directory opens");
+        let owned = open_tiered(dir, &options, Path::new(SHARED_MEMORY_DIR), &dir.join("ssd"))
+            .expect("the directory opens");
         let (from, epochs) = {
             let index = index.lock().expect("no panic");
             (index.position, index.epochs.iter().map(|(name, epoch)| (*name, *epoch)).collect())
@@ -65,6 +68,7 @@ impl Tiered {
         };
         let started = owned.start_below(&below).expect("the log opens");
         assert_eq!(started.recovery.damage, []);
+        let replayed = started.recovery.batches;
         let (ring, rung) = mpsc::channel();
         let ring = Mutex::new(ring);
         let bell = move || {
@@ -77,6 +81,7 @@ impl Tiered {
             index,
             evicts: Evicts::Nothing,
             evicted: 0,
+            replayed,
             reader,
             asker,
             rung,
