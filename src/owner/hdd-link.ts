@@ -16,9 +16,13 @@ export class HddLink {
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #failure: RamcacheError | undefined
+  #isClosing = false
+  readonly #onEnd: (message: string) => void
 
-  constructor(worker: Worker) {
+  /** `onEnd` is told when the thread ends before its time. */
+  constructor(worker: Worker, onEnd: (message: string) => void) {
     this.#worker = worker
+    this.#onEnd = onEnd
     worker.on('message', (reply: HddReply) => {
       const waiting = this.#waiting.get(reply.id)
       this.#waiting.delete(reply.id)
@@ -27,7 +31,7 @@ export class HddLink {
       else waiting?.reject(new RamcacheError(failure.code as RamcacheError['code'], failure.message))
     })
     worker.on('error', (error: Error) => this.#fail(error.message))
-    worker.on('exit', () => this.#fail('it is closed'))
+    worker.on('exit', () => this.#fail('it was ended'))
   }
 
   /** Keeps records of a file of the log, synced when it resolves. */
@@ -93,10 +97,10 @@ export class HddLink {
   }
 
   #fail(why: string): void {
-    this.#failure ??= new RamcacheError(
-      'ERR_RAMCACHE_UNAVAILABLE',
-      `the thread of the HDD tier has ended: ${why}`,
-    )
+    const message = `the thread of the HDD tier has ended: ${why}; close the store and open it again`
+    const isFirst = this.#failure === undefined
+    this.#failure ??= new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
+    if (isFirst && !this.#isClosing) this.#onEnd(message)
     for (const { reject } of this.#waiting.values()) reject(this.#failure)
     this.#waiting.clear()
   }

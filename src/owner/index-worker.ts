@@ -199,7 +199,13 @@ async function run(): Promise<void> {
     throw error
   }
   let isStopping = false
-  const hdd = data.hddDir === undefined ? undefined : new HddLink(startThread('hdd-worker', data))
+  const hdd =
+    data.hddDir === undefined
+      ? undefined
+      : new HddLink(startThread('hdd-worker', data), (message) => {
+          process.emitWarning(message, 'RamcacheWarning')
+          binding().failBelow(handle, message)
+        })
   const keeper: Keeper = {
     handle,
     index,

@@ -139,7 +139,7 @@ class Tiers {
     serving.catch(() => {})
     for (const reader of readers) reader.postMessage(serve)
     for (const { namespace, key } of started.pinned) await engine.recall(namespace, key)
-    const tiers = new Tiers(keeper, readers, native, dir)
+    const tiers = new Tiers(keeper, readers, native, data)
     try {
       await serving
     } catch (error) {
@@ -151,7 +151,7 @@ class Tiers {
     return tiers
   }
 
-  private constructor(keeper: Worker, readers: Worker[], native: NativeHandle, dir: string) {
+  private constructor(keeper: Worker, readers: Worker[], native: NativeHandle, data: TierThreadData) {
     this.#keeper = keeper
     this.#readers = readers
     this.#native = native
@@ -160,7 +160,7 @@ class Tiers {
       why = error.message
     })
     keeper.once('exit', () => {
-      if (!this.#isStopping) this.#replaceKeeper(dir, why)
+      if (!this.#isStopping) this.#replaceKeeper(data, why)
     })
     // What a reader fails with it has told those who asked; the other one goes on.
     for (const reader of readers) {
@@ -170,10 +170,12 @@ class Tiers {
     }
   }
 
-  #replaceKeeper(dir: string, why: string): void {
+  #replaceKeeper({ dir, hddDir }: TierThreadData, why: string): void {
     const message = `the thread that keeps the index of ${dir} has ended: ${why}; close the store and open it again`
     process.emitWarning(message, 'RamcacheWarning')
     this.#release = standIn(dir, message)
+    // The thread of the HDD tier was its own, and ends with it.
+    if (hddDir !== undefined) binding().failBelow(this.#native, message)
   }
 
   async stop(): Promise<void> {

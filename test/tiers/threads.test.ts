@@ -3,8 +3,10 @@ import { Worker } from 'node:worker_threads'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { open } from '../../src/index.ts'
 import { backup } from '../../src/keep.ts'
+import { HddLink } from '../../src/owner/hdd-link.ts'
 import { failure } from '../support/errors.ts'
 import { testFolder } from '../support/folders.ts'
+import { openThreeTiers } from '../support/stores.ts'
 
 /** The threads in the order they are started, the one that keeps the index first. */
 function watchThreads(seen: (worker: Worker, index: number) => void = () => {}): Worker[] {
@@ -44,6 +46,48 @@ it('without the thread that keeps the index scans and jobs fail, writes and read
   cache = await open(options)
   expect((await keysOf(cache)).sort()).toEqual(['after', 'before'])
   await cache.close()
+})
+
+it('without it nobody waits for the HDD tier either: what reaches it fails, and is there after the next start', async () => {
+  const workers = watchThreads()
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  let placement = await openThreeTiers()
+  const { cache } = placement
+  const keys = Array.from({ length: 50 }, (_, number) => `cold ${number}`)
+  for (const key of keys) await cache.set(key, key)
+  await placement.freeze()
+  await cache.set('warm', 1)
+  expect((await cache.getEntry('cold 0'))?.tier).toBe('hdd')
+  // Some of these have been asked when it ends, and are answered or fail; none waits for ever.
+  const asked = keys.map((key) => cache.get(key).catch(({ code }) => code))
+  await (workers[0] as Worker).terminate()
+  for (const [number, answer] of (await Promise.all(asked)).entries()) {
+    expect([keys[number], 'ERR_RAMCACHE_UNAVAILABLE']).toContain(answer)
+  }
+  // Read once at most, so it has not come up.
+  const error = await failure('ERR_RAMCACHE_UNAVAILABLE', () => cache.get('cold 1'))
+  expect(error.message).toContain('open it again')
+  await failure('ERR_RAMCACHE_UNAVAILABLE', () => cache.add('cold 2', 'another'))
+  expect(await cache.get('warm')).toBe(1)
+  await cache.set('cold 3', 'new', { durability: 'sync' })
+  warned.mockRestore()
+  placement = await placement.reopen()
+  expect(await placement.cache.get('cold 1')).toBe('cold 1')
+  expect(await placement.cache.get('cold 3')).toBe('new')
+  await placement.end()
+})
+
+it('who asks for work of a thread of the HDD tier that ends is told, and so is who has started it', async () => {
+  const worker = new Worker('require("node:worker_threads").parentPort.on("message", () => {})', {
+    eval: true,
+  })
+  const ended: string[] = []
+  const link = new HddLink(worker, (message) => ended.push(message))
+  const asked = failure('ERR_RAMCACHE_UNAVAILABLE', () => link.count())
+  await worker.terminate()
+  expect((await asked).message).toContain('the thread of the HDD tier has ended')
+  await failure('ERR_RAMCACHE_UNAVAILABLE', () => link.sweep())
+  expect(ended).toHaveLength(1)
 })
 
 it('open() fails when a thread ends without a word, and works the next time', async () => {

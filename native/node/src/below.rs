@@ -135,6 +135,13 @@ pub fn answer_passed(handle: &External<Handle>, id: f64, record: Option<Buffer>)
     Ok(())
 }
 
+/// The thread of the tier below has ended: what was asked of it, and what would be, is answered with the reason.
+#[napi(js_name = "failBelow")]
+pub fn fail_below(handle: &External<Handle>, message: String) -> Result<()> {
+    below(handle)?.misses.fail_lower(StoreError::new(Code::Unavailable, message));
+    Ok(())
+}
+
 /// For a reader thread: rows of questions it has taken, packed: `u64 id | u32 file | u32 offset | u32 bytes | u32 0`,
 /// file 0 for a key without a row, and then offset 1 when its row is a delete.
 #[napi(js_name = "answerMisses")]

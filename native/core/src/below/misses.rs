@@ -83,8 +83,12 @@ struct State {
     awaiting_rows: HashMap<u64, Miss>,
     /// Questions that the SSD tier could not answer, for the tier below it.
     passed_down: VecDeque<Miss>,
+    /// Those it has taken.
+    awaiting_records: HashMap<u64, Miss>,
     /// Rings when there are such.
     lower_bell: Option<Bell>,
+    /// Why nobody answers them any more.
+    lower_failure: Option<StoreError>,
     asked_by: HashMap<u64, u32>,
     next_id: u64,
     next_asker: u32,
@@ -171,9 +175,10 @@ impl Misses {
         state.awaiting_rows.extend(misses.iter().map(|miss| (miss.id, miss.clone())));
     }
 
-    /// The question whose row has been found.
+    /// The question whose row or record has been found.
     pub fn take_awaited(&self, id: u64) -> Option<Miss> {
-        lock(&self.state).awaiting_rows.remove(&id)
+        let mut state = lock(&self.state);
+        state.awaiting_rows.remove(&id).or_else(|| state.awaiting_records.remove(&id))
     }
 
     /// Sets the bell of the thread that answers what the SSD tier could not.
@@ -188,6 +193,11 @@ impl Misses {
             return;
         }
         let mut state = lock(&self.state);
+        if let Some(failure) = state.lower_failure.clone() {
+            drop(state);
+            return self
+                .answer(misses.iter().map(|miss| (miss.id, Answer::Failed(failure.clone()))).collect());
+        }
         if !state.is_closed {
             state.passed_down.extend(misses);
         }
@@ -196,12 +206,25 @@ impl Misses {
         }
     }
 
+    /// For whoever sees that the thread of the tier below has ended: its questions are answered with the reason, and so are
+    /// those that come.
+    pub fn fail_lower(&self, failure: StoreError) {
+        let ids: Vec<u64> = {
+            let mut state = lock(&self.state);
+            state.lower_failure = Some(failure.clone());
+            let passed: Vec<Miss> = state.passed_down.drain(..).collect();
+            let taken = state.awaiting_records.drain().map(|(id, _)| id).collect::<Vec<u64>>();
+            passed.into_iter().map(|miss| miss.id).chain(taken).collect()
+        };
+        self.answer(ids.into_iter().map(|id| (id, Answer::Failed(failure.clone()))).collect());
+    }
+
     /// Takes up to `most` questions that were passed down; their answers come in by [`Misses::take_awaited`]. Does not wait.
     pub fn take_passed(&self, most: usize) -> Vec<Miss> {
         let mut state = lock(&self.state);
         let count = state.passed_down.len().min(most);
         let taken: Vec<Miss> = state.passed_down.drain(..count).collect();
-        state.awaiting_rows.extend(taken.iter().map(|miss| (miss.id, miss.clone())));
+        state.awaiting_records.extend(taken.iter().map(|miss| (miss.id, miss.clone())));
         taken
     }
 
@@ -277,6 +300,7 @@ impl Misses {
             state.is_closed = true;
             state.waiting.clear();
             state.awaiting_rows.clear();
+            state.awaiting_records.clear();
             state.passed_down.clear();
             state.asked_by.keys().copied().collect()
         };
