@@ -10,19 +10,19 @@ export const DIRECTORY_OPTIONS = {
   socket: { type: 'string', short: 's' },
   dir: { type: 'string', short: 'd' },
   ssd: { type: 'string' },
+  hdd: { type: 'string' },
 } as const satisfies OptionTable
 
 export const OPEN_OPTIONS = {
   ...DIRECTORY_OPTIONS,
-  hdd: { type: 'string' },
   memory: { type: 'string' },
 } as const satisfies OptionTable
 
 export const DIRECTORY_HELP = `  -d, --dir DIR    directory of the store; by default that in RAMCACHE_DIR
   --ssd PATH       where its SSD tier lies, if not in DIR/ssd
+  --hdd PATH       where its HDD tier lies, if it has one
 `
-export const OPEN_HELP = `${DIRECTORY_HELP}  --hdd PATH       where its HDD tier lies, if it has one
-  --memory SIZE    budget while it is open (512mb, ...); by default a third of the RAM
+export const OPEN_HELP = `${DIRECTORY_HELP}  --memory SIZE    budget while it is open (512mb, ...); by default a third of the RAM
 `
 
 export function directoryOf(values: OptionValues, io: CliIo): string {
@@ -34,9 +34,9 @@ export function directoryOf(values: OptionValues, io: CliIo): string {
   return dir
 }
 
-export function ssdOf(values: OptionValues): { ssd?: string } {
-  const ssd = text(values.ssd)
-  return ssd === undefined ? {} : { ssd }
+export function tiersOf(values: OptionValues): { ssd?: string; hdd?: string } {
+  const [ssd, hdd] = [text(values.ssd), text(values.hdd)]
+  return { ...(ssd === undefined ? {} : { ssd }), ...(hdd === undefined ? {} : { hdd }) }
 }
 
 /** Nothing but these stand behind the verb. */

@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { RamcacheError, show } from '../base/errors.ts'
 import { configError } from '../config/fields.ts'
 import { binding, translate } from '../native/binding.ts'
+import { hddDirOf } from '../owner/hdd-mark.ts'
 
 export interface Places {
   readonly dir: string
   readonly ssdDir: string
+  /** Undefined without an HDD tier. */
+  readonly hddDir: string | undefined
 }
 
 export function checkPath(path: unknown, name: string): string {
@@ -15,9 +18,11 @@ export function checkPath(path: unknown, name: string): string {
   throw configError(`${name} must be a path, not ${show(path)}`)
 }
 
-export function placesOf(dir: unknown, ssd: unknown): Places {
+/** Where the tiers of a directory lie, unless the caller knows better: that of the HDD tier is written down. */
+export function placesOf(dir: unknown, ssd: unknown, hdd: unknown): Places {
   const checked = checkPath(dir, 'dir')
-  return { dir: checked, ssdDir: ssd === undefined ? join(checked, 'ssd') : checkPath(ssd, 'ssd') }
+  const ssdDir = ssd === undefined ? join(checked, 'ssd') : checkPath(ssd, 'ssd')
+  return { dir: checked, ssdDir, hddDir: hdd === undefined ? hddDirOf(ssdDir) : checkPath(hdd, 'hdd') }
 }
 
 export function isDirectory(path: string): boolean {

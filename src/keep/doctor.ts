@@ -12,7 +12,6 @@ import { RamcacheError } from '../base/errors.ts'
 import { open } from '../cache/open.ts'
 import { checkSignal } from '../config/call-options.ts'
 import { checkFields, configError } from '../config/fields.ts'
-import { hddDirOf } from '../owner/hdd-mark.ts'
 import { arenaLeftIn } from './arena-files.ts'
 import { type Places, placesOf, whileLocked } from './directory.ts'
 import { examine, examineOwned, type Finding } from './examine.ts'
@@ -22,6 +21,8 @@ export type { Finding } from './examine.ts'
 export interface DoctorOptions {
   /** Where the SSD tier lies. Default: `ssd` in the directory. */
   ssd?: string
+  /** Where the HDD tier lies, if it has one. Default: where it was last. */
+  hdd?: string
   /** Do what is safe to mend it. */
   recover?: boolean
   signal?: AbortSignal
@@ -44,12 +45,12 @@ export interface DoctorReport {
  * mended and a process owns it.
  */
 export async function doctor(dir: string, options: DoctorOptions = {}): Promise<DoctorReport> {
-  checkFields(options, 'doctor()', ['ssd', 'recover', 'signal'])
+  checkFields(options, 'doctor()', ['ssd', 'hdd', 'recover', 'signal'])
   const signal = checkSignal(options.signal, 'doctor()')
   const { recover = false } = options
   if (typeof recover !== 'boolean') throw configError('recover must be true or false')
   signal?.throwIfAborted()
-  const places = placesOf(dir, options.ssd)
+  const places = placesOf(dir, options.ssd, options.hdd)
   const done: string[] = []
   try {
     if (recover) await mend(places, done, signal)
@@ -75,7 +76,7 @@ function reportOf(
 /** Findings that opening the store and closing it mends. */
 const mendedByOpening = new Set(['dead-owner', 'torn-log', 'index-behind', 'missing-index', 'no-reserve'])
 /** With one of these nothing is touched. */
-const forbidding = new Set(['newer-format', 'damaged-names', 'arena-refused'])
+const forbidding = new Set(['newer-format', 'damaged-names', 'arena-refused', 'foreign-hdd'])
 
 async function mend(places: Places, done: string[], signal: AbortSignal | undefined): Promise<void> {
   const needsOpening = await whileLocked(places.dir, async () => {
@@ -113,7 +114,7 @@ function putIndexAside({ ssdDir }: Places, done: string[]): void {
   done.push(`moved the damaged index to ${aside}, which may be removed`)
 }
 
-async function openAndClose({ dir, ssdDir }: Places, done: string[]): Promise<void> {
+async function openAndClose({ dir, ssdDir, hddDir }: Places, done: string[]): Promise<void> {
   const hadIndex = existsSync(join(ssdDir, 'index', 'index.mdb'))
   const left = arenaLeftIn(dir)?.superblock
   const warnings: string[] = []
@@ -124,8 +125,7 @@ async function openAndClose({ dir, ssdDir }: Places, done: string[]): Promise<vo
   try {
     // With another budget the arena might be refused, and what is only there would be lost.
     const memory = left?.budgetBytes ?? 'auto'
-    const hdd = hddDirOf(ssdDir)
-    const tiers = { ssd: { path: ssdDir }, ...(hdd === undefined ? {} : { hdd: { path: hdd } }) }
+    const tiers = { ssd: { path: ssdDir }, ...(hddDir === undefined ? {} : { hdd: { path: hddDir } }) }
     const cache = await open({ dir, memory, tiers })
     // A scan of everything begins with a checkpoint.
     for await (const _ of cache.scan({ limit: 1 }));

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { binding } from '../native/binding.ts'
-import { hddDirOf } from '../owner/hdd-mark.ts'
+import { hddMarkProblem } from '../owner/hdd-mark.ts'
 import type { VerifyReport } from '../owner/verify.ts'
 import {
   type ArenaFile,
@@ -62,11 +62,6 @@ export async function examine(places: Places, signal: AbortSignal | undefined): 
       level: 'notice',
       message: `there is no SSD tier in ${places.ssdDir}: the store was in RAM only, lies elsewhere, or was never opened`,
     })
-  }
-  const hddDir = hddDirOf(places.ssdDir)
-  if (hddDir !== undefined) {
-    const message = `the HDD tier in ${hddDir} was not checked`
-    findings.push({ code: 'hdd-unchecked', level: 'notice', message })
   }
   return findings
 }
@@ -213,6 +208,7 @@ async function disk(places: Places, signal: AbortSignal | undefined): Promise<Fi
       },
     ]
   }
+  const foreign = places.hddDir === undefined ? undefined : hddMarkProblem(ssdDir, places.hddDir)
   const findings = report.problems.map(({ part, message }): Finding => {
     if (/format version \d+, this version/.test(message)) {
       return {
@@ -220,6 +216,15 @@ async function disk(places: Places, signal: AbortSignal | undefined): Promise<Fi
         level: 'problem',
         message,
         advice: 'use the version of ramcache that wrote it',
+      }
+    }
+    if (part === 'hdd' && message === foreign) {
+      return {
+        code: 'foreign-hdd',
+        level: 'problem',
+        message,
+        advice:
+          'say where it lies now: mount its disk, or give its path with hdd; the store does not open without it',
       }
     }
     return { code: `damaged-${part}`, level: 'problem', message, advice: adviceOn[part] }
@@ -251,6 +256,7 @@ const adviceOn = {
   log: 'what lies there is lost: restore a backup, or go on without it',
   index: 'recover makes the index anew from the log, when that is whole',
   names: 'restore it from a backup: without it the store does not open',
+  hdd: 'what lies there is lost: restore a backup, or go on without it',
 }
 
 function indexFindings({ index, log, problems }: VerifyReport, ssdDir: string): Finding[] {

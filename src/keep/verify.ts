@@ -7,7 +7,7 @@ import { checkSignal } from '../config/call-options.ts'
 import { checkFields, configError } from '../config/fields.ts'
 import { runJob } from '../owner/jobs.ts'
 import type { Problem } from '../owner/problems.ts'
-import { type VerifyReport, verifySsd } from '../owner/verify.ts'
+import { type VerifyReport, verifyStore } from '../owner/verify.ts'
 import { LogIndex } from '../tiers/log-index.ts'
 import { isDirectory, type Places, placesOf, whileLocked } from './directory.ts'
 import { storeOf } from './store-of.ts'
@@ -17,6 +17,8 @@ export type { VerifyReport } from '../owner/verify.ts'
 export interface VerifyOptions {
   /** Of a directory: where its SSD tier lies. Default: `ssd` in it. */
   ssd?: string
+  /** Of a directory: where its HDD tier lies, if it has one. Default: where it was last. */
+  hdd?: string
   signal?: AbortSignal
 }
 
@@ -26,14 +28,17 @@ export interface VerifyOptions {
  * ERR_RAMCACHE_UNAVAILABLE when there is no store in it, and with ERR_RAMCACHE_CORRUPT for a log of a newer format.
  */
 export async function verify(store: Cache | string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  checkFields(options, 'verify()', ['ssd', 'signal'])
+  checkFields(options, 'verify()', ['ssd', 'hdd', 'signal'])
   const signal = checkSignal(options.signal, 'verify()')
   signal?.throwIfAborted()
   if (typeof store === 'string') {
-    const places = placesOf(store, options.ssd)
+    const places = placesOf(store, options.ssd, options.hdd)
     return whileLocked(places.dir, () => verifyLocked(places, signal))
   }
-  if (options.ssd !== undefined) throw configError('ssd is for a directory, not for a cache that is open')
+  for (const name of ['ssd', 'hdd'] as const) {
+    if (options[name] === undefined) continue
+    throw configError(`${name} is for a directory, not for a cache that is open`)
+  }
   const { home } = storeOf(store, 'verify()')
   if (home.ssdDir === undefined) {
     throw configError('this store is in RAM only and has nothing on disk to verify')
@@ -43,7 +48,7 @@ export async function verify(store: Cache | string, options: VerifyOptions = {})
 
 /** Of a directory that is locked. */
 export async function verifyLocked(
-  { dir, ssdDir }: Places,
+  { dir, ssdDir, hddDir }: Places,
   signal: AbortSignal | undefined,
 ): Promise<VerifyReport> {
   if (!isDirectory(join(ssdDir, 'log'))) {
@@ -52,7 +57,7 @@ export async function verifyLocked(
   const goOn = () => signal?.throwIfAborted()
   const { index, problems } = await openIndex(join(ssdDir, 'index'))
   try {
-    return await verifySsd({ ssdDir, index, problems }, goOn)
+    return await verifyStore({ ssdDir, hddDir, index, problems }, goOn)
   } finally {
     await index?.close()
   }

@@ -12,9 +12,9 @@ export const backupVersion = 1
 
 /** A tier. Its files lie in a directory of this name, and go to where the tier lies. */
 export interface BackupPart {
-  readonly part: 'ssd'
-  /** Where the value log ends in this backup. */
-  readonly position: { readonly file: number; readonly offset: number }
+  readonly part: 'ssd' | 'hdd'
+  /** Where the value log ends in this backup; of `ssd`. */
+  readonly position?: { readonly file: number; readonly offset: number }
   readonly entries: number
   readonly files: readonly BackupFile[]
 }
@@ -60,7 +60,7 @@ export function readManifest(dir: string): BackupManifest {
     )
   }
   for (const { part, files } of manifest.parts) {
-    if (part !== 'ssd')
+    if (part !== 'ssd' && part !== 'hdd')
       throw corrupt(
         path,
         `it has a part ${JSON.stringify(part)}, which this version of ramcache does not know`,

@@ -1,5 +1,5 @@
 /**
- * A physical copy of what a store has on disk, made while it is written to. Consistent because of its order: nothing is
+ * A copy of what a store has on disk, made while it is written to. Consistent because of its order: nothing is
  * moved or removed meanwhile (`drain-hold.ts`); the index is copied as some commit left it; after that a checkpoint says
  * how far the log is whole and synced, and that far it is copied. So each row of the copied index leads into the copied
  * log, and a store opened from it reads on from where that index ends.
@@ -8,7 +8,6 @@ import { rmSync } from 'node:fs'
 import { mkdir, open, readdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
-import { RamcacheError } from '../base/errors.ts'
 import { version } from '../base/version.ts'
 import {
   type BackupFile,
@@ -18,7 +17,7 @@ import {
   packManifest,
 } from './backup-manifest.ts'
 import { copyDurably, guard, sealFile, syncDirectory, takeEmptyDirectory } from './durable-files.ts'
-import { hddDirOf } from './hdd-mark.ts'
+import type { HddLink } from './hdd-link.ts'
 import type { Keeper } from './keeper.ts'
 
 export interface BackupReport {
@@ -33,16 +32,15 @@ export interface BackupReport {
 
 /** `goOn` throws when it is to be given up. What was made until then is removed. */
 export async function backupStore(keeper: Keeper, target: string, goOn: () => void): Promise<BackupReport> {
-  const hddDir = hddDirOf(keeper.ssdDir)
-  if (hddDir !== undefined) {
-    // A part of its own is missing yet: without it the copy would be no whole store.
-    const message = `this store has entries in an HDD tier, ${hddDir}, which this version cannot back up: use exportEntries()`
-    throw new RamcacheError('ERR_RAMCACHE_CONFIG', message)
-  }
   const isNew = await takeEmptyDirectory(target, 'the directory of a backup')
   try {
-    // Further tiers are further parts; each one is copied before those above it that lead into it.
-    const parts = [await copySsd(keeper, join(target, 'ssd'), goOn)]
+    // A lower tier first: what has been deleted or cleared since is in the log, which is copied to its end after that.
+    const parts: BackupPart[] = []
+    const { hdd, hddDir } = keeper
+    if (hdd !== undefined && hddDir !== undefined) {
+      parts.push(await copyHdd(hdd, hddDir, join(target, 'hdd'), goOn))
+    }
+    parts.push(await copySsd(keeper, join(target, 'ssd'), goOn))
     const createdAt = systemClock.nowMs()
     await syncDirectory(target)
     await writeManifest(target, packManifest({ ramcacheBackup: backupVersion, version, createdAt, parts }))
@@ -97,6 +95,24 @@ async function copySsd(
   })
   for (const path of [join(target, 'log'), join(target, 'index'), target]) await syncDirectory(path)
   return { part: 'ssd', position, entries, files }
+}
+
+/** LevelDB has no copies of a moment: all of it goes into a database that is made for it. */
+async function copyHdd(hdd: HddLink, hddDir: string, target: string, goOn: () => void): Promise<BackupPart> {
+  const level = join(target, 'level')
+  await guard(`make ${level}`, () => mkdir(level, { recursive: true }))
+  const entries = await hdd.copyTo(level, goOn)
+  const files: BackupFile[] = []
+  for (const name of (await guard(`list ${level}`, () => readdir(level))).sort()) {
+    const path = join(level, name)
+    // What LevelDB tells people, and its lock.
+    if (/^LO(CK|G(\.old)?)$/.test(name)) rmSync(path)
+    else files.push({ path: `level/${name}`, ...(await sealFile(path, undefined, goOn)) })
+  }
+  const mark = join(target, 'store')
+  files.push({ path: 'store', ...(await copyDurably(join(hddDir, 'store'), mark, undefined, goOn)) })
+  for (const path of [level, target]) await syncDirectory(path)
+  return { part: 'hdd', entries, files }
 }
 
 async function logFilesUpTo(dir: string, last: number): Promise<string[]> {

@@ -2,7 +2,8 @@
 import { once } from 'node:events'
 import type { Worker } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
-import type { HddReply, HddRequest, ShownPage } from './hdd-messages.ts'
+import type { CheckedPage, HddReply, HddRequest, ShownPage } from './hdd-messages.ts'
+import type { HddPageCheck } from './verify-hdd.ts'
 
 interface Waiting {
   resolve(reply: HddReply): void
@@ -79,9 +80,32 @@ export class HddLink {
     await this.#ask({ kind: 'sweep' })
   }
 
+  /** Copies everything to the LevelDB database that is made in `target`: how many entries. `goOn` throws to give it up. */
+  async copyTo(target: string, goOn: () => void): Promise<number> {
+    let copied = 0
+    try {
+      for (let from: Uint8Array | undefined; ; ) {
+        goOn()
+        const { entries = 0, next } = await this.#ask({ kind: 'copy', target, from })
+        copied += entries
+        from = next
+        if (from === undefined) return copied
+      }
+    } finally {
+      await this.#ask({ kind: 'endCopy', target }).catch(() => {})
+    }
+  }
+
+  async check(names: number, from: Buffer | undefined): Promise<HddPageCheck> {
+    const { checked } = await this.#ask({ kind: 'check', names, from })
+    const { next, ...counts } = checked as CheckedPage
+    return { ...counts, next: next && Buffer.from(next) }
+  }
+
   /** After everything that was asked before. */
   async close(): Promise<void> {
     if (this.#failure !== undefined) return
+    this.#isClosing = true
     const exited = once(this.#worker, 'exit')
     await this.#ask({ kind: 'close' })
     await exited

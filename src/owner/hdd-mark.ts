@@ -56,6 +56,25 @@ export function hddDirOf(ssdDir: string): string | undefined {
   return existsSync(ours) ? readMark(ours).path : undefined
 }
 
+/** Why a store is not one with an HDD tier, if so; of a store that nobody has open. */
+export function hddMarkProblem(ssdDir: string, hddDir: string): string | undefined {
+  const theirs = join(hddDir, 'store')
+  if (!existsSync(theirs)) return `${hddDir} has no HDD tier, but the store in ${ssdDir} has entries in one`
+  try {
+    const [expected, found] = [readMark(join(ssdDir, 'hdd-tier')), readMark(theirs)]
+    if (expected.id === found.id) return undefined
+    return `the HDD tier in ${hddDir} belongs to the store ${found.id}, not to ${expected.id} in ${ssdDir}`
+  } catch (error) {
+    if (error instanceof RamcacheError) return error.message
+    throw error
+  }
+}
+
+/** Marks a tier that is being made in `made` as one of the store that the mark `like` names; the other tier is in `path`. */
+export function markTier(tier: 'ssd' | 'hdd', made: string, like: string, path: string): void {
+  writeMark(join(made, tier === 'ssd' ? 'hdd-tier' : 'store'), { id: readMark(like).id, path })
+}
+
 interface Mark {
   readonly id: string
   /** Where the other side was last. */

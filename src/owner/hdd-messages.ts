@@ -45,6 +45,27 @@ export interface SweepDead {
   readonly kind: 'sweep'
 }
 
+/** Copies some entries to the LevelDB database in `target`, from a key on. */
+export interface CopyPage {
+  readonly kind: 'copy'
+  readonly target: string
+  readonly from: Uint8Array | undefined
+}
+
+/** A copy is not gone on with. */
+export interface EndCopy {
+  readonly kind: 'endCopy'
+  readonly target: string
+}
+
+/** Checks some entries, from a key on. */
+export interface CheckPage {
+  readonly kind: 'check'
+  /** Namespaces that have a name. */
+  readonly names: number
+  readonly from: Uint8Array | undefined
+}
+
 export interface CloseHdd {
   readonly kind: 'close'
 }
@@ -57,6 +78,9 @@ export type HddRequest = (
   | AddKeys
   | SweepDead
   | EvictColdest
+  | CopyPage
+  | EndCopy
+  | CheckPage
   | CloseHdd
 ) & {
   readonly id: number
@@ -73,11 +97,22 @@ export interface ShownPage {
   readonly next: Uint8Array | undefined
 }
 
+export interface CheckedPage {
+  readonly entries: number
+  readonly bytes: number
+  readonly faults: readonly string[]
+  readonly next: Uint8Array | undefined
+}
+
 export interface HddReply {
   readonly id: number
   /** Of a `show`. */
   readonly page?: ShownPage
-  /** Of a `count`; how many went, of an `evict`. */
+  /** Of a `copy`: where the next page begins. */
+  readonly next?: Uint8Array | undefined
+  /** Of a `check`. */
+  readonly checked?: CheckedPage
+  /** Of a `count`; how many went, of an `evict`; how many were copied. */
   readonly entries?: number
   /** Of a `count`: of keys and records, as they were saved. */
   readonly bytes?: number

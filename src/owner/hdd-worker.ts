@@ -10,9 +10,11 @@ import { HddTier } from '../tiers/hdd.ts'
 import { isHashedKey, storedKey } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
 import type { TierDrop, TierEntry } from '../tiers/tier.ts'
+import { HddCopies } from './hdd-copy.ts'
 import { HddHand } from './hdd-hand.ts'
 import type { HddReply, HddRequest, SaveRecords, ShownEntry, ShownPage, ShowPage } from './hdd-messages.ts'
 import type { TierThreadData } from './messages.ts'
+import { checkHddPage } from './verify-hdd.ts'
 
 /** Questions answered between two looks at other work of the thread. */
 const questionsAtOnce = 16
@@ -55,6 +57,8 @@ const hand = new HddHand(tier, {
     await report(0)
   },
 })
+
+const copies = new HddCopies(tier)
 
 let isAnswering = false
 let isClosed = false
@@ -171,6 +175,7 @@ async function perform(request: HddRequest): Promise<Omit<HddReply, 'id'>> {
   const failure = await opened
   if (request.kind === 'close') {
     isClosed = true
+    await copies.close()
     await tier.close()
     return {}
   }
@@ -192,6 +197,13 @@ async function perform(request: HddRequest): Promise<Omit<HddReply, 'id'>> {
     case 'addKeys':
       await addKeys()
       return {}
+    case 'copy':
+      return copies.copyPage(request.target, request.from && Buffer.from(request.from))
+    case 'endCopy':
+      await copies.end(request.target)
+      return {}
+    case 'check':
+      return { checked: await checkHddPage(tier, request.names, request.from && Buffer.from(request.from)) }
     case 'sweep':
       await sweep()
       return {}

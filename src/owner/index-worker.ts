@@ -227,6 +227,8 @@ async function run(): Promise<void> {
     index,
     dir: data.dir,
     ssdDir: data.ssdDir,
+    hddDir: data.hddDir,
+    hdd,
     hold,
     checkpoint: () => {
       binding().awaitAllLogged(handle)

@@ -2,9 +2,11 @@
 import { BroadcastChannel } from 'node:worker_threads'
 import { RamcacheError } from '../base/errors.ts'
 import { backupStore } from './backup.ts'
+import type { HddLink } from './hdd-link.ts'
 import { type JobMessage, jobChannelName } from './jobs.ts'
 import type { Keeper } from './keeper.ts'
-import { type VerifyReport, verifySsd } from './verify.ts'
+import { type VerifyReport, verifyStore } from './verify.ts'
+import type { HddChecker } from './verify-hdd.ts'
 
 export interface JobServer {
   /** What is under way is given up. */
@@ -49,7 +51,13 @@ export function serveJobs(keeper: Keeper): JobServer {
   }
 }
 
-async function verifyOpen({ index, ssdDir, checkpoint }: Keeper, goOn: () => void): Promise<VerifyReport> {
+async function verifyOpen(keeper: Keeper, goOn: () => void): Promise<VerifyReport> {
+  const { index, ssdDir, hddDir, hdd, checkpoint } = keeper
   await checkpoint()
-  return verifySsd({ ssdDir, index, checkpoint }, goOn)
+  const checker = hddDir === undefined || hdd === undefined ? undefined : checkerOf(hddDir, hdd)
+  return verifyStore({ ssdDir, hddDir, hdd: checker, index, checkpoint }, goOn)
+}
+
+function checkerOf(hddDir: string, hdd: HddLink): HddChecker {
+  return { path: hddDir, page: (names, from) => hdd.check(names, from) }
 }

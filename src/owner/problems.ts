@@ -1,7 +1,7 @@
 /** What a check has found: all of it counted, the first of it in words. */
 
 export interface Problem {
-  readonly part: 'log' | 'index' | 'names'
+  readonly part: 'log' | 'index' | 'names' | 'hdd'
   readonly message: string
 }
 

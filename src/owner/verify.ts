@@ -1,15 +1,15 @@
 /**
- * Checks an SSD tier: every batch of every file of the log, every row of the index against the record it leads to, and
- * every change of the log against the index. Reads only. Runs beside writes, while nothing is moved or removed.
+ * Checks the tiers of a store: every batch of every file of the log, every row of the index against the record it leads to, and
+ * every change of the log against the index, every entry of the HDD tier. Reads only. Runs beside writes, while nothing is moved or removed.
  */
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { binding, type NativeLog, translate } from '../native/binding.ts'
 import type { LogIndex, Position } from '../tiers/log-index.ts'
-import { hddDirOf } from './hdd-mark.ts'
 import { countNames } from './names-file.ts'
 import { type Problem, Problems } from './problems.ts'
 import { ChangesCheck } from './verify-changes.ts'
+import { checkClosedHdd, checkHdd, type HddChecker } from './verify-hdd.ts'
 import { checkRows } from './verify-rows.ts'
 
 /** Bytes of the log that are looked at without a pause. */
@@ -32,6 +32,8 @@ export interface VerifyReport {
   }
   /** Undefined when there is none that can be read. */
   readonly index: { readonly rows: number; readonly position: Position } | undefined
+  /** Undefined without an HDD tier; without `entries` when it cannot be read. */
+  readonly hdd: { readonly path: string; readonly entries: number | undefined } | undefined
   /** Keys of the log were not looked for in the index: too many have been deleted, or there is an HDD tier. */
   readonly isPartial: boolean
   readonly problemCount: number
@@ -41,6 +43,10 @@ export interface VerifyReport {
 
 export interface Verified {
   readonly ssdDir: string
+  /** Of the HDD tier, if the store has one. */
+  readonly hddDir: string | undefined
+  /** When it is open already. */
+  readonly hdd?: HddChecker | undefined
   readonly index: LogIndex | undefined
   /** Of a store that is open: brings the index up to the log. */
   readonly checkpoint?: () => Promise<void>
@@ -56,8 +62,8 @@ interface LogCounts {
 }
 
 /** `goOn` throws when it is to be given up. */
-export async function verifySsd(verified: Verified, goOn: () => void): Promise<VerifyReport> {
-  const { ssdDir, index, checkpoint } = verified
+export async function verifyStore(verified: Verified, goOn: () => void): Promise<VerifyReport> {
+  const { ssdDir, hddDir, hdd, index, checkpoint } = verified
   const problems = new Problems()
   for (const { part, message } of verified.problems ?? []) problems.add(part, message)
   const names = checkNames(ssdDir, problems)
@@ -67,7 +73,7 @@ export async function verifySsd(verified: Verified, goOn: () => void): Promise<V
   const position = index?.position() ?? start
   const counts = { batches: 0, changes: 0, isTorn: false, end: start }
   // What has gone down to the HDD tier has no row.
-  const changes = new ChangesCheck(index, position, hddDirOf(ssdDir) !== undefined)
+  const changes = new ChangesCheck(index, position, hddDir !== undefined)
   // Of a store that is open only what the index has: what comes behind it is still being written.
   const end = checkpoint === undefined ? undefined : position
   await walk(log, start, end, goOn, problems, counts, changes)
@@ -77,6 +83,9 @@ export async function verifySsd(verified: Verified, goOn: () => void): Promise<V
     changes.checkEpochs(index, problems)
   }
   const rows = index === undefined ? 0 : await checkRows(ssdDir, log, index, names, goOn, problems)
+  let entries: number | undefined
+  if (hdd !== undefined) entries = await checkHdd(hdd, names, goOn, problems)
+  else if (hddDir !== undefined) entries = await checkClosedHdd(ssdDir, hddDir, names, goOn, problems)
   return {
     path: ssdDir,
     isSound: problems.count === 0,
@@ -86,6 +95,7 @@ export async function verifySsd(verified: Verified, goOn: () => void): Promise<V
       ...counts,
     },
     index: index === undefined ? undefined : { rows, position },
+    hdd: hddDir === undefined ? undefined : { path: hddDir, entries },
     isPartial: changes.isPartial,
     problemCount: problems.count,
     problems: problems.list,

@@ -147,6 +147,20 @@ export class HddTier implements Tier {
     from: Buffer | undefined,
     limit: number,
   ): Promise<{ found: TierEntry[]; next: Buffer | undefined }> {
+    const { read, next } = await this.scanValues(prefix, from, limit)
+    const found = read.map(([key, value]): TierEntry => {
+      this.#checkValue(key, value)
+      return { key, record: value.subarray(headBytes), ...readHead(value) }
+    })
+    return { found, next }
+  }
+
+  /** The same as it lies there, whatever it is: for checks. */
+  async scanValues(
+    prefix: Buffer,
+    from: Buffer | undefined,
+    limit: number,
+  ): Promise<{ read: [key: Buffer, value: Buffer][]; next: Buffer | undefined }> {
     const level = this.#opened()
     checkLimit(limit)
     const count = Math.min(limit, pageEntriesMax)
@@ -159,13 +173,10 @@ export class HddTier implements Tier {
       ...(end === undefined ? {} : { lt: end }),
     }
     const read = await this.#guard('be read', () => level.iterator(range).all())
-    const entries = read.slice(0, count).map(([key, value]): TierEntry => {
-      this.#checkValue(key, value)
-      return { key, record: value.subarray(headBytes), ...readHead(value) }
-    })
-    const last = entries.at(-1)
-    const next = read.length > count && last !== undefined ? keyAfter(last.key) : undefined
-    return { found: entries, next }
+    const page = read.slice(0, count)
+    const last = page.at(-1)
+    const next = read.length > count && last !== undefined ? keyAfter(last[0]) : undefined
+    return { read: page, next }
   }
 
   /** Has the space of what was dropped between two keys given back now, not when LevelDB comes to it. */

@@ -5,6 +5,7 @@ use crate::cold::{coded, Result};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use ramcache_core::arena::owner_files::Ownership;
+use ramcache_core::below::stored_header;
 use ramcache_core::log::{pack_entry, LogLocation, LogRead, LogReader, Position};
 use std::path::Path;
 
@@ -108,4 +109,28 @@ pub fn read_log_records(log: &External<LogReader>, packed: Uint8Array) -> Native
         });
     }
     NativeLogRecords { entries: entries.into(), problems }
+}
+
+/// A record as the HDD tier keeps it, with its value behind it when that lay in runs.
+#[napi(object)]
+pub struct NativeStored {
+    /// With its namespace in front, as two bytes, big-endian.
+    pub key: Buffer,
+    /// The newer one of its value's clock and its expiry's.
+    pub version: BigInt,
+    pub expires_at: f64,
+}
+
+/// What bytes are that the HDD tier keeps; `null` when they are no record.
+#[napi(js_name = "readStored")]
+pub fn read_stored(bytes: Uint8Array) -> Option<NativeStored> {
+    let bytes = bytes.as_ref();
+    let header = stored_header(bytes)?;
+    let mut key = (header.namespace as u16).to_be_bytes().to_vec();
+    key.extend_from_slice(&bytes[header.key_at as usize..header.value_at()]);
+    Some(NativeStored {
+        key: key.into(),
+        version: header.clock.max(header.expiry_clock).into(),
+        expires_at: header.expires_at as f64,
+    })
 }

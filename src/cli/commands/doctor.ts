@@ -2,7 +2,7 @@
 import { type DoctorReport, doctor } from '../../keep.ts'
 import type { Command } from '../command.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { checkCount, DIRECTORY_HELP, DIRECTORY_OPTIONS, directoryOf, foreseen, ssdOf } from '../offline.ts'
+import { checkCount, DIRECTORY_HELP, DIRECTORY_OPTIONS, directoryOf, foreseen, tiersOf } from '../offline.ts'
 
 export const doctorCommand: Command = {
   name: 'doctor',
@@ -19,7 +19,7 @@ ${DIRECTORY_HELP}  --recover        take over what a dead owner has left, make a
     checkCount(positionals, 0, 0, 'no arguments')
     const dir = directoryOf(values, io)
     const signal = io.signal === undefined ? {} : { signal: io.signal }
-    const options = { ...ssdOf(values), ...signal, recover: values.recover === true }
+    const options = { ...tiersOf(values), ...signal, recover: values.recover === true }
     const report = await foreseen(io, () => doctor(dir, options))
     io.stdout.write(values.json === true ? `${JSON.stringify(report)}\n` : describe(report))
     return report.isHealthy ? ExitCode.done : ExitCode.negative

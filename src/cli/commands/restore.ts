@@ -9,7 +9,7 @@ import {
   directoryOf,
   foreseen,
   sizeOf,
-  ssdOf,
+  tiersOf,
 } from '../offline.ts'
 
 export const restoreCommand: Command = {
@@ -26,7 +26,7 @@ ${DIRECTORY_HELP}  --json           what was restored, as one object
     const dir = directoryOf(values, io)
     const signal = io.signal === undefined ? {} : { signal: io.signal }
     const report = await foreseen(io, () =>
-      restore(positionals[0] as string, dir, { ...ssdOf(values), ...signal }),
+      restore(positionals[0] as string, dir, { ...tiersOf(values), ...signal }),
     )
     const { path, entries, bytes, createdAt } = report
     io.stdout.write(

@@ -9,15 +9,15 @@ import {
   directoryOf,
   foreseen,
   sizeOf,
-  ssdOf,
+  tiersOf,
 } from '../offline.ts'
 
 export const verifyCommand: Command = {
   name: 'verify',
   help: `usage: ramcache verify -d DIR
 
-Reads every batch of the log and every page and row of its index, and compares them; exit code 1 when there are
-problems. No process may have the store open.
+Reads every batch of the log, every page and row of its index, and every entry of the HDD tier, and compares them; exit
+code 1 when there are problems. No process may have the store open.
 
 ${DIRECTORY_HELP}  --json           all of it as one object
 `,
@@ -26,17 +26,20 @@ ${DIRECTORY_HELP}  --json           all of it as one object
     checkCount(positionals, 0, 0, 'no arguments')
     const dir = directoryOf(values, io)
     const signal = io.signal === undefined ? {} : { signal: io.signal }
-    const report = await foreseen(io, () => verify(dir, { ...ssdOf(values), ...signal }))
+    const report = await foreseen(io, () => verify(dir, { ...tiersOf(values), ...signal }))
     io.stdout.write(values.json === true ? `${JSON.stringify(report)}\n` : describe(report))
     return report.isSound ? ExitCode.done : ExitCode.negative
   },
 }
 
-function describe({ log, index, problems, problemCount, isPartial }: VerifyReport): string {
+function describe({ log, index, hdd, problems, problemCount, isPartial }: VerifyReport): string {
   const torn = log.isTorn ? ', its end cut off by a crash' : ''
   const lines = [
     `log: ${log.files} files, ${sizeOf(log.bytes)}, ${log.batches} batches, ${log.changes} changes${torn}`,
     index === undefined ? 'index: none that can be read' : `index: ${index.rows} rows`,
+    ...(hdd === undefined
+      ? []
+      : [`hdd: ${hdd.entries === undefined ? 'none that can be read' : `${hdd.entries} entries`}`]),
     ...(isPartial
       ? ['keys of the log were not looked for in the index: too many are deleted, or there is an HDD tier']
       : []),
