@@ -57,21 +57,26 @@ export async function withCache<T>(
   work: (cache: Cache) => Promise<T>,
 ): Promise<T> {
   const name = text(values.namespace)
-  const inNamespace = (cache: Cache) =>
-    work(name === undefined || name === 'default' ? cache : cache.namespace(name))
+  const inNamespace = (cache: Cache) => work(name === undefined ? cache : namespaceIn(cache, name))
   const url = await foreseen(io, async () => socketOf(values, io))
   return url === undefined ? withStore(values, io, false, inNamespace) : withClient(url, io, inNamespace)
+}
+
+/** By its full name; `a/b` is inside `a`. */
+export function namespaceIn(cache: Cache, name: string): Cache {
+  if (name === 'default') return cache
+  return name.split('/').reduce((outer, part) => outer.namespace(part), cache)
 }
 
 /** For words with the process that has the store open; ends with 69 when there is none. */
 export async function withOwner<T>(
   values: OptionValues,
   io: CliIo,
-  work: (call: (command: string) => Promise<unknown>) => Promise<T>,
+  work: (call: (command: string) => Promise<unknown>, cache: Cache) => Promise<T>,
 ): Promise<T> {
   const url = await foreseen(io, async () => socketOf(values, io))
   if (url === undefined) {
     throw new CliError(ExitCode.unavailable, `nobody has ${directoryOf(values, io)} open`)
   }
-  return withClient(url, io, (cache) => work((command) => askOwner(cache, command)))
+  return withClient(url, io, (cache) => work((command) => askOwner(cache, command), cache))
 }

@@ -68,6 +68,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/incr.ts')).incrCommand,
   },
   {
+    name: 'pin',
+    summary: 'keeps entries in RAM, or lets them go',
+    load: async () => (await import('./commands/pin.ts')).pinCommand,
+  },
+  {
+    name: 'promote',
+    summary: 'brings entries up to RAM',
+    load: async () => (await import('./commands/promote.ts')).promoteCommand,
+  },
+  {
+    name: 'demote',
+    summary: 'takes entries out of RAM',
+    load: async () => (await import('./commands/demote.ts')).demoteCommand,
+  },
+  {
     name: 'flush',
     summary: 'everything written is on disk when it ends',
     load: async () => (await import('./commands/flush.ts')).flushCommand,

@@ -63,6 +63,8 @@ export interface NativeSpace {
   incr(key: string | Uint8Array, by: number): number | undefined
   /** `isPinned`: 1 or 0. */
   pin(key: string | Uint8Array, isPinned: number): boolean
+  /** 0 absent, 1 pinned, 2 has to wait for the log, 3 has left RAM. */
+  demote(key: string | Uint8Array): number
   clear(): void
   ask(key: string | Uint8Array, asker: number, purpose: number): number
   /**
@@ -264,6 +266,8 @@ export interface NativeModule {
   saveHot(handle: NativeHandle): number
   beginWarming(handle: NativeHandle): number
   warm(handle: NativeHandle): number
+  isWarming(handle: NativeHandle): boolean
+  sampleReads(handle: NativeHandle, seen: Uint32Array, isFirst: boolean): Buffer
   endCheckpoint(handle: NativeHandle, isCommitted: boolean): void
   awaitAllLogged(handle: NativeHandle): void
   describeRows(handle: NativeHandle, rows: Uint8Array, withValue: number): NativeScanned[]

@@ -18,6 +18,9 @@ export const blobsNamespace = ' blobs'
 /** What a write survives: nothing, a killed process at once and a power cut within a second, a power cut at once. */
 export type Durability = 'none' | 'async' | 'sync'
 
+/** What became of an entry that was to leave RAM. */
+export type Demotion = 'absent' | 'pinned' | 'waits' | 'moved'
+
 /** Conditions and properties of one write. Times are milliseconds. */
 export interface WriteOptions {
   readonly ttlMs?: number
@@ -133,6 +136,8 @@ export interface Space extends ReadSpace {
   touch(key: Key, ttlMs: number | undefined): boolean
   /** Pins an entry, so that it never leaves RAM, or lets it go. False when the key is absent. */
   pin(key: Key, isPinned: boolean): boolean
+  /** Takes an entry out of RAM, where there are tiers below; `waits`: only when everything written so far is on disk. */
+  demote(key: Key): Demotion
   /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
   incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): number
   clear(): void

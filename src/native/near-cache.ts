@@ -16,6 +16,7 @@
  * pays a comparison for it.
  */
 import { systemClock } from '../base/clock.ts'
+import { freshSeed, Prng } from '../base/prng.ts'
 import { type Copier, copierOf } from '../codec/copy.ts'
 import { freezeDeep } from '../codec/freeze.ts'
 import type { ArenaView } from './arena-view.ts'
@@ -46,10 +47,18 @@ const restFactor = 16
 const onceLeast = 256
 const onceMost = 65_536
 
+/** One hit in so many is sampled, on average, and at random: hits that come in a fixed order are all to have their turn. */
+const sampleEvery = 64
+const samplesAfterHits = 8
+
+const chance = new Prng(freshSeed())
+
 /** Where a record was found, and what stood there. */
 interface Place {
   readonly bytes: number
-  /** Of the slot, in a view that has no words any more when another one has taken its place. */
+  /** The slot, as the arena counts its words. */
+  readonly slot: number
+  /** The same one in a view, which has no words any more when another one has taken its place. */
   readonly words: Float64Array
   readonly word: number
   readonly bits: number
@@ -66,6 +75,7 @@ class Near {
   /** `undefined` for what needs no copies. */
   readonly copier: Copier | undefined
   isFrozen = false
+  readonly slot: number
   readonly words: Float64Array
   readonly word: number
   readonly bits: number
@@ -78,6 +88,7 @@ class Near {
   constructor(value: unknown, copier: Copier | undefined, place: Place) {
     this.value = value
     this.copier = copier
+    this.slot = place.slot
     this.words = place.words
     this.word = place.word
     this.bits = place.bits
@@ -104,6 +115,7 @@ export class NearCache {
   #resting = 0
   #reads = 0
   #hits = 0
+  #untilSample = sampleEvery
 
   constructor(view: ArenaView, [namespace, counterSlot]: readonly [number, number], limits: NearLimits) {
     this.#view = view
@@ -144,6 +156,7 @@ export class NearCache {
     const low = ((counters[this.#hitsHalf] as number) + 1) >>> 0
     counters[this.#hitsHalf] = low
     if (low === 0) counters[this.#hitsHalf + 1] = ((counters[this.#hitsHalf + 1] as number) + 1) >>> 0
+    if (--this.#untilSample === 0) this.#sample(near.slot)
     return near.copier === undefined ? near.value : give(near, wantsFrozen)
   }
 
@@ -164,6 +177,7 @@ export class NearCache {
     if (slot === undefined) return undefined
     return {
       bytes,
+      slot: word,
       words: slot.words,
       word: slot.word,
       bits: control[Control.slotBits] as number,
@@ -172,6 +186,16 @@ export class NearCache {
       epoch,
       expiresAt: control[Control.slotExpires] as number,
     }
+  }
+
+  /** As `CounterSlot::note_sample`. */
+  #sample(slot: number): void {
+    const { counters } = this.#view
+    const samples = this.#hitsHalf + samplesAfterHits
+    counters[samples + 2] = slot >>> 0
+    counters[samples + 3] = Math.floor(slot / 2 ** 32)
+    counters[samples] = ((counters[samples] as number) + 1) >>> 0
+    this.#untilSample = 1 + chance.below(2 * sampleEvery - 1)
   }
 
   /** Keeps a value that nobody else has, and gives it out: frozen, a copy, or itself where it cannot be kept. */

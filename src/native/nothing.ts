@@ -26,6 +26,7 @@ export const nothing: NativeSpace = {
   delete: unwritable,
   touch: unwritable,
   pin: unwritable,
+  demote: unwritable,
   incr: unwritable,
   clear: unwritable,
   settle: () => {},

@@ -4,10 +4,13 @@ import { encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
 import { Purpose } from './answers.ts'
 import { translate } from './binding.ts'
-import type { Durability, Key, Space, WriteOptions } from './engine.ts'
+import type { Demotion, Durability, Key, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
 import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES, TYPE_EXPENDABLE } from './space.ts'
 import { putOptions, putVersion } from './write-options.ts'
+
+/** By the numbers of the native part. */
+const demotions: readonly Demotion[] = ['absent', 'pinned', 'waits', 'moved']
 
 /** Both sides, in the owner. */
 export class NativeWriteSpace extends NativeReadSpace implements Space {
@@ -135,6 +138,14 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
   pin(key: Key, isPinned: boolean): boolean {
     try {
       return this.native().pin(key, isPinned ? 1 : 0)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  demote(key: Key): Demotion {
+    try {
+      return demotions[this.native().demote(key)] as Demotion
     } catch (error) {
       translate(error)
     }

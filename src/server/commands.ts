@@ -2,10 +2,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { RamcacheError, show } from '../base/errors.ts'
 import { compileGlob } from '../cache/glob.ts'
+import { type Move, type MoveOutcome, moveKey } from '../cache/moves.ts'
 import type { Cache } from '../cache/types.ts'
+import type { NativeHandle } from '../native/binding.ts'
 import type { Engine } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { BlobWrites } from './blob-writes.ts'
+import { hotKeys } from './hot.ts'
 import { Failure, ok, type Reply, Simple } from './replies.ts'
 import type { CommandRequest } from './requests.ts'
 import { type ScannedEntry, type ScannedPage, type ScanTier, scanPage } from './scans.ts'
@@ -15,7 +18,7 @@ import { blobOptions } from './write-words.ts'
 /** What commands work on. */
 export interface Home {
   readonly cache: Cache
-  readonly engine: Engine
+  readonly engine: Engine & { readonly native: NativeHandle }
   readonly scans: TierScans
   readonly blobs: BlobWrites
   stats(): Promise<object>
@@ -192,6 +195,47 @@ function shutdown(home: Home): Reply {
   return ok
 }
 
+const hotMsMost = 60_000
+const hotKeysMost = 10_000
+
+async function hot(home: Home, request: CommandRequest): Promise<Reply> {
+  const windowMs = wholeNumber(arg(request, 0), 'the window in milliseconds', hotMsMost)
+  const count = wholeNumber(arg(request, 1), 'the number of keys', hotKeysMost)
+  const { reads, keys } = await hotKeys(home.engine.native, windowMs, count)
+  return [reads, keys.map((found) => [found.namespace, found.key, found.reads, Math.round(found.error)])]
+}
+
+function wholeNumber(given: Buffer, what: string, most: number): number {
+  const number = Number(given.toString('latin1'))
+  if (Number.isInteger(number) && number >= 1 && number <= most) return number
+  const shown = show(given.toString('latin1'))
+  throw new RamcacheError(
+    'ERR_RAMCACHE_CONFIG',
+    `${what} must be a whole number from 1 to ${most}, not ${shown}`,
+  )
+}
+
+/** What became of each key, in order. */
+async function moveAll(
+  home: Home,
+  request: CommandRequest,
+  moves: Readonly<Record<string, Move>>,
+): Promise<Reply> {
+  const namespace = arg(request, 0).toString('latin1')
+  const word = arg(request, 1).toString('latin1').toLowerCase()
+  const move = Object.hasOwn(moves, word) ? moves[word] : undefined
+  if (move === undefined) throw new Failure('ERR syntax error')
+  // Checks the name; a namespace that nobody has made has no keys.
+  namespaceOf(home.cache, namespace)
+  const keys = request.args.slice(2)
+  if (!home.engine.hasNamespace(namespace)) return keys.map(() => 'absent')
+  const outcomes: MoveOutcome[] = []
+  for (const key of keys) {
+    outcomes.push(key.length === 0 ? 'absent' : await moveKey(home.engine, namespace, Buffer.from(key), move))
+  }
+  return outcomes
+}
+
 /** By their names. */
 export const commands: Readonly<Record<string, Command>> = {
   get,
@@ -210,6 +254,9 @@ export const commands: Readonly<Record<string, Command>> = {
   'rc.shutdown': shutdown,
   'rc.stats': async (home) => JSON.stringify(await home.stats()),
   'rc.scan': ownScan,
+  'rc.hot': hot,
+  'rc.pin': (home, request) => moveAll(home, request, { on: 'pin', off: 'unpin' }),
+  'rc.tier': (home, request) => moveAll(home, request, { ram: 'promote', ssd: 'demote' }),
   'rc.blob.write': (home, request) => {
     const cache = namespaceOf(home.cache, arg(request, 0).toString('latin1'))
     return home.blobs.begin(request.connection, cache, arg(request, 1), blobOptions(request.args.slice(2)))

@@ -73,6 +73,37 @@ describe.each(['a daemon by its directory', 'a daemon by its socket', 'a directo
       expect((await run('inspect', 'scan:9', '-n', 'scanned')).code).toBe(1)
     })
 
+    it('pin, demote and promote: keys and patterns', async () => {
+      const inSpace = ['-n', 'outer/moved']
+      for (const key of ['move:1', 'move:2', 'a*b', 'ab']) await run('set', key, 'x'.repeat(50), ...inSpace)
+      const tier = async (key: string) =>
+        JSON.parse((await run('inspect', key, '--json', ...inSpace)).stdout).tier
+      expect(await run('pin', 'move:1', ...inSpace)).toMatchObject({ code: 0, stdout: '1 pinned\n' })
+      const none = { moved: 0, already: 0, absent: 0, pinned: 0, unfit: 0 }
+      const demoted = await run('demote', 'move:*', 'never', '--json', ...inSpace)
+      // Offline what is not pinned is on the SSD before it is asked, unless it was on the list of what comes up.
+      const { pinned, moved, already, absent } = JSON.parse(demoted.stdout)
+      expect({ pinned, there: moved + already, absent, code: demoted.code }).toEqual({
+        pinned: 1,
+        there: 1,
+        absent: 1,
+        code: 1,
+      })
+      expect(await tier('move:2')).toBe('ssd')
+      expect((await run('pin', '--off', 'move:1', ...inSpace)).stdout).toBe('1 let go\n')
+      expect((await run('demote', 'move:1', ...inSpace)).code).toBe(0)
+      const up = await run('promote', 'move:2', '--json', ...inSpace)
+      expect({ code: up.code, ...JSON.parse(up.stdout) }).toEqual({ ...none, code: 0, moved: 1 })
+      expect(await run('promote', 'never', ...inSpace)).toMatchObject({
+        code: 1,
+        stdout: '0 brought up, 1 not there\n',
+      })
+      // A pattern means all that match, unless it is to be taken as it is.
+      expect((await run('pin', 'a*b', '--exact', ...inSpace)).stdout).toBe('1 pinned\n')
+      expect((await run('pin', 'a*b', ...inSpace)).stdout).toBe('2 pinned\n')
+      expect((await run('demote', ...inSpace)).code).toBe(2)
+    })
+
     it('stats in three forms, tiers, flush', async () => {
       const stats = JSON.parse((await run('stats', '--json')).stdout)
       expect(stats.tiers.ram.budgetBytes).toBe(8 * 2 ** 20)

@@ -165,6 +165,9 @@ pub mod counters {
     pub const RETRIES: usize = 4;
     /// Reads given up after the retry limit and answered as a miss.
     pub const ABANDONED: usize = 5;
+    /// Reads that were sampled, and the data word of the slot that the last of them has found.
+    pub const SAMPLES: usize = 6;
+    pub const SAMPLED_SLOT: usize = 7;
     pub const GET_HISTOGRAM: usize = 8;
     pub const SET_HISTOGRAM: usize = 68;
     pub const HISTOGRAM_BUCKETS: usize = 60;

@@ -1,16 +1,43 @@
 //! Statistics: counter slots in the touch file, one for each namespace and thread that reads, and the owner's numbers
 //! in the superblock, so that every process can show the same.
 
-use crate::arena::Arena;
+use crate::arena::{Arena, Slot};
 use crate::layout::{counters, superblock, NAMESPACE_ENTRIES, NAMESPACE_PAYLOAD_BYTES};
 use crate::namespaces;
 use crate::store::Store;
 use crate::sync::{AtomicU64, Ordering};
 
-/// One read in this many is timed.
-pub const SAMPLE_EVERY: u64 = 64;
+/// About one read in this many is timed, and one write.
+pub const SAMPLE_EVERY: u32 = 64;
 /// Counter slot 0 is shared by all who come when the others are taken.
 const SHARED_SLOT: usize = 0;
+
+/// Chooses which calls are sampled: at random, for of calls that come in a fixed order others would never be.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampler {
+    left: u32,
+    chance: u32,
+}
+
+impl Sampler {
+    pub fn new(seed: u64) -> Sampler {
+        Sampler { left: SAMPLE_EVERY, chance: (seed ^ seed >> 32) as u32 | 1 }
+    }
+
+    #[inline]
+    pub fn is_due(&mut self) -> bool {
+        self.left -= 1;
+        if self.left > 0 {
+            return false;
+        }
+        // xorshift32, Marsaglia 2003.
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 17;
+        self.chance ^= self.chance << 5;
+        self.left = 1 + self.chance % (2 * SAMPLE_EVERY - 1);
+        true
+    }
+}
 
 /// A claimed counter slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +96,12 @@ impl CounterSlot {
     pub fn take_back(self, arena: &Arena, word: usize) {
         let counter = arena.counter(self.slot, word);
         counter.store(counter.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// Leaves where a sampled read has found its key.
+    pub fn note_sample(self, arena: &Arena, slot: Slot) {
+        arena.counter(self.slot, counters::SAMPLED_SLOT).store(slot.word as u64, Ordering::Relaxed);
+        self.add(arena, counters::SAMPLES, 1);
     }
 
     pub fn record_ns(self, arena: &Arena, histogram: usize, ns: u64) {

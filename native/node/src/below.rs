@@ -328,6 +328,12 @@ pub fn warm(handle: &External<Handle>) -> Result<f64> {
     Ok(owner(handle)?.warm() as f64)
 }
 
+/// Whether keys of the last run are still being brought up.
+#[napi(js_name = "isWarming")]
+pub fn is_warming(handle: &External<Handle>) -> Result<bool> {
+    Ok(owner(handle)?.is_warming())
+}
+
 /// Has an entry brought up to RAM, nobody waiting for it: of a namespace by its number. False when too much is under way.
 #[napi(js_name = "recallKey")]
 pub fn recall_key(handle: &External<Handle>, namespace: u32, key: Uint8Array) -> Result<bool> {

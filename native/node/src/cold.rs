@@ -11,7 +11,7 @@ use ramcache_core::feed::FeedRead;
 use ramcache_core::layout::{superblock, LAYOUT_VERSION};
 use ramcache_core::namespaces;
 use ramcache_core::open::{attach, open, open_tiered, Start, SHARED_MEMORY_DIR};
-use ramcache_core::stats::{snapshot, CounterSlot, Counts, Latency};
+use ramcache_core::stats::{snapshot, CounterSlot, Counts, Latency, Sampler};
 use ramcache_core::store::{Counting, StoreOptions};
 use ramcache_core::sync::Ordering;
 use std::path::Path;
@@ -163,7 +163,7 @@ pub fn open_space<'env>(
         scratch,
         buffer: Default::default(),
         key: KeyBuffer::new(),
-        calls: 0,
+        sampler: Sampler::new(ramcache_core::clock::wall_ms()),
     };
     space.counters = space.arena().map(|arena| CounterSlot::claim(arena, namespace, std::process::id()));
     let object = expose(env.raw(), space);

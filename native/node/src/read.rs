@@ -10,7 +10,6 @@ use ramcache_core::layout::{counters, superblock};
 use ramcache_core::ops::read::{Copied, Destination, Lookup, Nothing, Peeked, Seen};
 use ramcache_core::ops::{read_group, ScanCursor};
 use ramcache_core::record::{value_type, Header};
-use ramcache_core::stats::SAMPLE_EVERY;
 use ramcache_core::sync::Ordering;
 use std::time::Instant;
 
@@ -54,8 +53,7 @@ pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) 
     // SAFETY: bound by `space::expose`.
     let space = unsafe { space_of(data) };
     raw::guard(env, || {
-        space.calls += 1;
-        let started = space.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
+        let started = space.sampler.is_due().then(Instant::now);
         space.key.take(env, key)?;
         let scratch = space.scratch;
         let mut destination = IntoScratch { env, scratch: scratch.bytes(), large: None, is_refused: false };
@@ -63,6 +61,9 @@ pub unsafe extern "C" fn get(env: sys::napi_env, info: sys::napi_callback_info) 
         let found = lookup(space, &mut destination, &mut seen)?;
         if let (Some(started), Some(counters), Some(arena)) = (started, space.counters, space.arena()) {
             counters.record_ns(arena, counters::GET_HISTOGRAM, started.elapsed().as_nanos() as u64);
+            if found {
+                counters.note_sample(arena, seen.slot);
+            }
         }
         if !found {
             return Ok(raw::undefined(env));

@@ -7,6 +7,8 @@ use napi_derive::napi;
 use ramcache_core::below::{ScanSource, Scanned};
 use ramcache_core::clock;
 use ramcache_core::log::LogLocation;
+use ramcache_core::namespaces;
+use ramcache_core::ops::Sampled;
 
 /// An entry as a scan shows it.
 #[napi(object)]
@@ -21,6 +23,29 @@ pub struct NativeScanned {
     pub tier: String,
     /// The value, when it is of the type that was asked for.
     pub value: Option<Buffer>,
+}
+
+/// Which keys were read since the look before, packed: `u32 weight | u16 bytes of the namespace | u16 key bytes | namespace |
+/// key` for each. `seen` is what that look has left, a number for each counter slot. The first look finds nothing.
+#[napi(js_name = "sampleReads")]
+pub fn sample_reads(handle: &External<Handle>, mut seen: Uint32Array, is_first: bool) -> Result<Buffer> {
+    let store = owner(handle)?;
+    // SAFETY: nobody else has this array while the call lasts.
+    let seen = unsafe { seen.as_mut() };
+    let mut before = if is_first { Vec::new() } else { seen.to_vec() };
+    let found = store.sampled(&mut before);
+    let count = seen.len().min(before.len());
+    seen[..count].copy_from_slice(&before[..count]);
+    let mut packed = Vec::new();
+    for Sampled { namespace, key, weight } in found {
+        let name = namespaces::name(store.arena(), namespace);
+        packed.extend_from_slice(&weight.to_le_bytes());
+        packed.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        packed.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        packed.extend_from_slice(name.as_bytes());
+        packed.extend_from_slice(&key);
+    }
+    Ok(packed.into())
 }
 
 /// Waits, without coming back to the event loop, until the log has every change made so far: some milliseconds.

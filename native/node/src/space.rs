@@ -22,7 +22,7 @@ use ramcache_core::hash::KeyHasher;
 use ramcache_core::open::{Attached, OwnedStore};
 use ramcache_core::ops::read::Reader;
 use ramcache_core::record::RecordBuffer;
-use ramcache_core::stats::CounterSlot;
+use ramcache_core::stats::{CounterSlot, Sampler};
 use ramcache_core::store::Store;
 use std::ffi::{c_void, CString};
 use std::ptr;
@@ -128,8 +128,7 @@ pub struct Space {
     pub scratch: Scratch,
     pub buffer: RecordBuffer,
     pub key: Box<KeyBuffer>,
-    /// Calls so far, for sampling.
-    pub calls: u64,
+    pub sampler: Sampler,
 }
 
 impl Space {
@@ -188,7 +187,7 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 20] = [
+    let callbacks: [(&str, Callback); 21] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
@@ -203,6 +202,7 @@ pub fn expose(env: sys::napi_env, space: Space) -> Value {
         ("touch", crate::write::touch),
         ("incr", crate::write::increment),
         ("pin", crate::write::pin),
+        ("demote", crate::write::demote),
         ("clear", crate::write::clear),
         ("close", close),
         ("hits", crate::read::hits),

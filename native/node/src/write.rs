@@ -6,9 +6,8 @@ use crate::space::{control, flag, space_of, Scratch, Space};
 use napi::sys;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::layout::counters;
-use ramcache_core::ops::{Conditions, Number, Outcome, Version, WriteRequest};
+use ramcache_core::ops::{Conditions, Demotion, Number, Outcome, Version, WriteRequest};
 use ramcache_core::record::value_type;
-use ramcache_core::stats::SAMPLE_EVERY;
 use std::time::Instant;
 
 /// What the control words say about the next write.
@@ -77,8 +76,7 @@ pub unsafe extern "C" fn set(env: sys::napi_env, info: sys::napi_callback_info) 
     let space = unsafe { space_of(data) };
     let scratch = space.scratch;
     raw::guard(env, || {
-        space.calls += 1;
-        let started = space.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
+        let started = space.sampler.is_due().then(Instant::now);
         let options = take_options(&scratch);
         space.key.take(env, key)?;
         let (value_type, source) = take_value(env, value, &scratch)?;
@@ -238,6 +236,23 @@ pub unsafe extern "C" fn pin(env: sys::napi_env, info: sys::napi_callback_info) 
         let pinned = space.store()?.pin(space.namespace, space.key.bytes(), is_pinned, &mut buffer);
         space.buffer = buffer;
         Ok(raw::boolean(env, pinned?))
+    })
+}
+
+/// `demote(key)`: 0 when RAM does not have it, 1 when it is pinned, 2 when it has to wait for the log, 3 when it has left.
+pub unsafe extern "C" fn demote(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([key], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        space.key.take(env, key)?;
+        let number = match space.store()?.demote(space.namespace, space.key.bytes())? {
+            Demotion::Absent => 0,
+            Demotion::Pinned => 1,
+            Demotion::Waits => 2,
+            Demotion::Done => 3,
+        };
+        Ok(raw::uint32(env, number))
     })
 }
 

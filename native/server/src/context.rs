@@ -14,7 +14,6 @@ use ramcache_core::layout::counters;
 use ramcache_core::ops::read::{Destination, Lookup, Nothing, Seen};
 use ramcache_core::ops::{Conditions, Outcome, Version, WriteRequest};
 use ramcache_core::record::Header;
-use ramcache_core::stats::SAMPLE_EVERY;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -194,13 +193,12 @@ impl<'a> Context<'a> {
     ) -> Result<Option<(Header, Place)>, Stop> {
         ramcache_core::ops::check_key(key)?;
         let hash = self.worker.hasher.hash(namespace.id, key);
-        self.worker.calls += 1;
-        let started = self.worker.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
+        let started = self.worker.sampler.is_due().then(Instant::now);
         let mut seen = Seen::default();
         let answer = self.worker.store.reader().read(namespace.id, key, hash, destination, &mut seen);
         if how == Use::Read {
             self.counted = namespace.id;
-            self.note_read(namespace.id, started, seen.retries);
+            self.note_read(namespace.id, started, &seen, answer == Lookup::Hit);
         }
         match answer {
             Lookup::Hit => {
@@ -237,16 +235,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn note_read(&mut self, namespace: u32, started: Option<Instant>, retries: u64) {
-        if started.is_none() && retries == 0 {
+    fn note_read(&mut self, namespace: u32, started: Option<Instant>, seen: &Seen, is_hit: bool) {
+        if started.is_none() && seen.retries == 0 {
             return;
         }
         let slot = self.worker.counters(namespace);
         let arena = self.worker.store.arena();
         if let Some(started) = started {
             slot.record_ns(arena, counters::GET_HISTOGRAM, started.elapsed().as_nanos() as u64);
+            if is_hit {
+                slot.note_sample(arena, seen.slot);
+            }
         }
-        slot.add(arena, counters::RETRIES, retries);
+        slot.add(arena, counters::RETRIES, seen.retries);
     }
 
     /// Whether a key that RAM does not have may lie in a lower tier.
@@ -339,8 +340,7 @@ impl<'a> Context<'a> {
 
     /// Stores a value. The outcome of a condition that depends on a key RAM does not know is [`Stop::Cold`].
     pub fn set(&mut self, request: &WriteRequest, durability: Durability) -> Result<Outcome, Stop> {
-        self.worker.calls += 1;
-        let started = self.worker.calls.is_multiple_of(SAMPLE_EVERY).then(Instant::now);
+        let started = self.worker.sampler.is_due().then(Instant::now);
         let written = self.worker.store.set(request, &mut self.worker.buffer);
         if let Some(started) = started {
             let slot = self.worker.counters(request.namespace);

@@ -14,6 +14,7 @@ pub mod control;
 mod event_loop;
 pub mod frame;
 mod glob;
+mod latency;
 pub mod limits;
 mod listen;
 mod number;

@@ -2,6 +2,7 @@
 
 use crate::control::{Bell, Control};
 use crate::event_loop::EventLoop;
+use crate::latency::Latencies;
 use crate::limits::Totals;
 use crate::listen::listen;
 use crate::registry::Registry;
@@ -49,6 +50,7 @@ impl Server {
             mailboxes,
             registry: Registry::default(),
             slowlog: Default::default(),
+            latencies: Latencies::new(count, crate::commands::COMMANDS.len()),
             pubsub: Default::default(),
             running: RwLock::new(()),
             began: Instant::now(),

@@ -1,6 +1,7 @@
 //! What all threads of a server share.
 
 use crate::control::Control;
+use crate::latency::Latencies;
 use crate::limits::{Limits, Totals};
 use crate::pubsub::{Message, PubSub};
 use crate::registry::{Client, Registry};
@@ -107,6 +108,7 @@ pub struct Shared {
     pub mailboxes: Vec<Mailbox>,
     pub registry: Registry,
     pub slowlog: Slowlog,
+    pub latencies: Latencies,
     pub pubsub: PubSub,
     /// LOCK: exec. Read by every command, written by EXEC, which no other command may come between. Before all locks of
     /// the store.

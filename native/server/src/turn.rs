@@ -339,6 +339,7 @@ impl EventLoop {
             let began = Instant::now();
             let ended = (command.run)(&mut context, args);
             let took = began.elapsed();
+            shared.latencies.note(self.number, number, took);
             shared.slowlog.note(took, args, || context.session.client.texts().name.clone());
             if !matches!(ended, Err(Stop::Cold | Stop::Control)) {
                 context.commit_counts();

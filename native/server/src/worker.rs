@@ -9,7 +9,7 @@ use ramcache_core::layout::counters;
 use ramcache_core::namespaces;
 use ramcache_core::ops::read::{Lookup, Nothing, Seen};
 use ramcache_core::record::RecordBuffer;
-use ramcache_core::stats::CounterSlot;
+use ramcache_core::stats::{CounterSlot, Sampler};
 use ramcache_core::store::Store;
 use std::collections::HashMap;
 use std::sync::{mpsc, Arc, Mutex, PoisonError};
@@ -44,8 +44,7 @@ pub struct Worker {
     pub limits: Limits,
     names: HashMap<Vec<u8>, Namespace>,
     counters: HashMap<u32, CounterSlot>,
-    /// Reads so far, for sampling.
-    pub calls: u64,
+    pub sampler: Sampler,
     chance: u64,
     /// Wakes this thread when the tiers below have answered; `None` without tiers.
     pub asker: Option<u32>,
@@ -60,7 +59,7 @@ impl Worker {
             limits: shared.options.limits.clone(),
             names: HashMap::new(),
             counters: HashMap::new(),
-            calls: 0,
+            sampler: Sampler::new(ramcache_core::clock::wall_ms()),
             chance: ramcache_core::clock::wall_ms() | 1,
             asker: None,
             store,

@@ -198,6 +198,11 @@ impl Store {
         keys.left.max(1)
     }
 
+    /// Whether keys of the list are still being brought up.
+    pub fn is_warming(&self) -> bool {
+        self.below().is_some_and(|below| lock(&below.hot).is_some())
+    }
+
     /// Asks for an entry that is to be in RAM, unless it is. False when too much is under way.
     pub fn recall(&self, namespace: u32, key: &[u8]) -> bool {
         let Some(below) = self.below() else { return true };

@@ -213,7 +213,15 @@ impl Store {
         true
     }
 
-    fn evict(&self, queue: Queue, header: &Header, location: Location, slot: Slot, hash: u64, ghost: bool) {
+    pub(crate) fn evict(
+        &self,
+        queue: Queue,
+        header: &Header,
+        location: Location,
+        slot: Slot,
+        hash: u64,
+        ghost: bool,
+    ) {
         let is_dead = self.is_dead(header);
         if !is_dead {
             self.spill.add(header.payload_bytes(), |out| self.pack_spilled(location, out));

@@ -7,6 +7,8 @@ mod below;
 #[cfg(not(loom))]
 mod compact;
 #[cfg(not(loom))]
+mod demote;
+#[cfg(not(loom))]
 mod drain;
 mod group;
 #[cfg(not(loom))]
@@ -17,15 +19,21 @@ pub mod read;
 #[cfg(not(loom))]
 mod room;
 #[cfg(not(loom))]
+mod sampled;
+#[cfg(not(loom))]
 mod scan;
 #[cfg(not(loom))]
 mod update;
 #[cfg(not(loom))]
 mod write;
 
+#[cfg(not(loom))]
+pub use demote::Demotion;
 pub use group::read_group;
 #[cfg(not(loom))]
 pub use room::BUDGET_BYTES_MIN;
+#[cfg(not(loom))]
+pub use sampled::Sampled;
 #[cfg(not(loom))]
 pub use scan::{scan, scan_within, ScanCursor, ScannedEntry};
 #[cfg(not(loom))]

@@ -21,6 +21,7 @@ pub fn config(context: &mut Context, args: Args) -> Run {
         name if is_word(name, "set") && args.len() >= 4 => set_config(context, args),
         name if is_word(name, "resetstat") && args.len() == 2 => {
             context.worker.shared.totals.reset();
+            context.worker.shared.latencies.reset();
             context.reply().ok();
             Ok(())
         }
@@ -275,13 +276,38 @@ pub fn slowlog(context: &mut Context, args: Args) -> Run {
     }
 }
 
+/// LATENCY HISTOGRAM: of each command that ran, or of those that are named.
+fn histograms(context: &mut Context, args: Args) {
+    let shared = Arc::clone(&context.worker.shared);
+    let wanted: Vec<usize> = match args.len() {
+        2 => (0..super::COMMANDS.len()).collect(),
+        _ => args.from(2).filter_map(super::find).collect(),
+    };
+    let ran: Vec<_> = wanted.into_iter().map(|number| (number, shared.latencies.of(number))).collect();
+    let ran: Vec<_> = ran.into_iter().filter(|(_, (calls, _))| *calls > 0).collect();
+    let mut reply = context.reply();
+    reply.map(ran.len());
+    for (number, (calls, edges)) in ran {
+        reply.bulk(super::COMMANDS[number].name.as_bytes());
+        reply.map(2);
+        reply.bulk(b"calls");
+        reply.integer(calls as i64);
+        reply.bulk(b"histogram_usec");
+        reply.map(edges.len());
+        for (edge_us, count) in edges {
+            reply.integer(edge_us);
+            reply.integer(count as i64);
+        }
+    }
+}
+
 /// Events are not monitored (`latency-monitor-threshold` is 0), so there are none.
 pub fn latency(context: &mut Context, args: Args) -> Run {
     match args.get(1) {
         name if is_word(name, "latest") && args.len() == 2 => context.reply().array(0),
         name if is_word(name, "history") && args.len() == 3 => context.reply().array(0),
         name if is_word(name, "reset") => context.reply().integer(0),
-        name if is_word(name, "histogram") => context.reply().map(0),
+        name if is_word(name, "histogram") => histograms(context, args),
         name if is_word(name, "doctor") && args.len() == 2 => {
             context.reply().verbatim("I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this instance. You may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it.\n");
         }
