@@ -126,6 +126,21 @@ export function text(value: OptionValues[string]): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
+/** A whole number that an option gives, within limits. */
+export function wholeNumber(
+  value: OptionValues[string],
+  option: string,
+  usual: number,
+  least: number,
+  most: number,
+): number {
+  const given = text(value)
+  if (given === undefined) return usual
+  const number = Number(given)
+  if (/^\d+$/.test(given) && number >= least && number <= most) return number
+  throw usageError(`${option} takes a whole number from ${least} to ${most}, not ${given}`)
+}
+
 /** Bytes that people can read. */
 export function sizeOf(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']

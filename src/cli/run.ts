@@ -43,6 +43,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/big.ts')).bigCommand,
   },
   {
+    name: 'hot',
+    summary: 'the keys that are read most',
+    load: async () => (await import('./commands/hot.ts')).hotCommand,
+  },
+  {
+    name: 'slow',
+    summary: 'commands that ran long',
+    load: async () => (await import('./commands/slow.ts')).slowCommand,
+  },
+  {
+    name: 'latency',
+    summary: 'round trips from here, and how long commands run',
+    load: async () => (await import('./commands/latency.ts')).latencyCommand,
+  },
+  {
     name: 'get',
     summary: 'a value',
     load: async () => (await import('./commands/get.ts')).getCommand,
