@@ -113,6 +113,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/shutdown.ts')).shutdownCommand,
   },
   {
+    name: 'bench',
+    summary: 'a small load, and how fast it is answered',
+    load: async () => (await import('./commands/bench.ts')).benchCommand,
+  },
+  {
     name: 'replay',
     summary: 'miss ratios of the store and of exact policies over cache traces',
     load: async () => (await import('./commands/replay.ts')).replayCommand,
