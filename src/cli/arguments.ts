@@ -12,7 +12,7 @@ export const GLOBAL_OPTIONS = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
   json: { type: 'boolean' },
-  // Nothing is coloured today; accepted so that scripts can say it to every verb.
+  // Only `top` has anything to leave out; accepted so that scripts can say it to every verb.
   'no-color': { type: 'boolean' },
 } as const satisfies OptionTable
 

@@ -9,6 +9,18 @@ export interface Output {
   once?(event: 'drain', listener: () => void): unknown
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
+  readonly rows?: number | undefined
+  on?(event: 'resize', listener: () => void): unknown
+  off?(event: 'resize', listener: () => void): unknown
+}
+
+/** What data that comes in is, when it comes from a terminal. */
+export interface Keyboard {
+  readonly isTTY?: boolean | undefined
+  setRawMode?(isRaw: boolean): unknown
+  on?(event: 'data', listener: (bytes: Uint8Array) => void): unknown
+  off?(event: 'data', listener: (bytes: Uint8Array) => void): unknown
+  pause?(): unknown
 }
 
 /** The outside world, passed in so that tests can watch it. */
@@ -18,7 +30,7 @@ export interface CliIo {
   /** Messages: progress, warnings, errors. */
   readonly stderr: Output
   /** Data that comes in. */
-  readonly stdin?: AsyncIterable<Uint8Array> | undefined
+  readonly stdin?: (AsyncIterable<Uint8Array> & Keyboard) | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number

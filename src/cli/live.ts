@@ -45,7 +45,8 @@ async function withClient<T>(url: string, io: CliIo, work: (cache: Cache) => Pro
     try {
       return await work(cache)
     } finally {
-      await cache.close()
+      // What was asked for and is not wanted any more is not waited for.
+      await cache.close({ timeout: 0 })
     }
   })
 }

@@ -23,6 +23,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/stats.ts')).statsCommand,
   },
   {
+    name: 'top',
+    summary: 'what happens in a store, again and again',
+    load: async () => (await import('./commands/top.ts')).topCommand,
+  },
+  {
     name: 'tiers',
     summary: 'what lies where, and what moves',
     load: async () => (await import('./commands/tiers.ts')).tiersCommand,
