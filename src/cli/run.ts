@@ -157,6 +157,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'what is wrong with a directory, and what to do',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand,
   },
+  {
+    name: 'completion',
+    summary: 'a script that completes all of this in a shell',
+    load: async () => (await import('./commands/completion.ts')).createCompletionCommand(COMMANDS),
+  },
 ]
 
 /** Never rejects for a foreseen trouble: says it in one line on stderr and returns its code. */

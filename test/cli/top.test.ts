@@ -1,5 +1,4 @@
 /** `ramcache top` in a terminal that is one: tmux is asked what stands there. */
-import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,18 +6,18 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Cache, connect } from '../../src/index.ts'
 import { cli, DaemonProcess } from '../daemon/support.ts'
+import { Tmux } from '../support/tmux.ts'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 let folder: string
+let terminal: Tmux
 let daemon: DaemonProcess
 let cache: Cache
 let reading: NodeJS.Timeout
 
 beforeAll(async () => {
-  if (spawnSync('tmux', ['-V']).error !== undefined) {
-    throw new Error('this test needs a terminal: install tmux (apt-get install tmux)')
-  }
   folder = mkdtempSync(join(tmpdir(), 'ramcache-'))
+  terminal = new Tmux(folder)
   daemon = await DaemonProcess.start(['--dir', join(folder, 'store'), '--memory', '8mb'])
   cache = await connect(`unix://${daemon.socket}`)
   await cache.set('read often', { a: 1 })
@@ -29,19 +28,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   clearInterval(reading)
-  // Gone with its last session already, when all went well.
-  spawnSync('tmux', ['-S', join(folder, 'tmux'), 'kill-server'])
+  terminal.end()
   await cache.close()
   await daemon.end('SIGTERM')
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** A server of its own: no other terminal of this machine is touched. */
-function tmux(...args: string[]): string {
-  return execFileSync('tmux', ['-S', join(folder, 'tmux'), '-f', '/dev/null', ...args], { encoding: 'utf8' })
-}
-
-const pane = () => tmux('capture-pane', '-p', '-t', 'top')
+const tmux = (...args: string[]) => terminal.run(...args)
+const pane = () => terminal.shown('top')
 const flags = () =>
   tmux('display-message', '-p', '-t', 'top', '#{alternate_on} #{cursor_flag} #{wrap_flag}').trim()
 const shows = (pattern: RegExp) =>
