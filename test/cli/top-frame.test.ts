@@ -26,7 +26,7 @@ function statsOf(hits: number, misses: number, pid = 7): Stats {
       hdd: { ...disk, entries: 0 },
     },
     namespaces: {},
-    durability: { dirtyBytes: 2048, flushLagMs: 7, poisoned: false },
+    durability: { dirtyBytes: 2048, flushLagMs: 7, poisoned: false, replayedBytes: 0 },
     peers: [],
   }
 }
