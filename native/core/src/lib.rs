@@ -41,3 +41,5 @@ pub mod sync;
 #[cfg(not(loom))]
 pub mod takeover;
 pub mod tokens;
+#[cfg(not(loom))]
+pub mod watch;

@@ -1,6 +1,6 @@
 //! The owner's store: the arena and everything private that goes with owning it.
 //!
-//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill, filter. A shard is never locked
+//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, spill, filter, evicted. A shard is never locked
 //! over a system call, except in the middle of a group whose keys met in one bucket against all odds.
 
 use crate::arena::Arena;
@@ -18,6 +18,7 @@ use crate::ops::read::Reader;
 use crate::segment::{Kind, Log, Runs, Segments};
 use crate::sync::{lock, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::tokens::Tokens;
+use crate::watch::Watch;
 
 /// What counts against the budget.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +78,7 @@ pub struct Store {
     pub(crate) filter: Filter,
     pub(crate) spill: Spill,
     pub(crate) feed: Feed,
+    pub(crate) watch: Watch,
     pub(crate) usage: Vec<Usage>,
     /// LOCK: namespaces. Alone: nothing else is taken while it is held.
     pub(crate) namespaces: Mutex<()>,
@@ -136,6 +138,7 @@ impl Store {
             filter: Filter::default(),
             spill: Spill::default(),
             feed: Feed::new((options.budget_bytes / FEED_SHARE).clamp(64, 64 << 10)),
+            watch: Watch::default(),
             usage: (0..NAMESPACES_MAX).map(|_| Usage::default()).collect(),
             namespaces: Mutex::new(()),
             entries: AtomicU64::new(0),

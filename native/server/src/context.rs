@@ -76,6 +76,8 @@ pub struct Progress {
     pub group: Option<u64>,
     /// Runs so far.
     pub runs: u32,
+    /// Keys that it reads are put down for CLIENT TRACKING, if it is such a command.
+    pub tracks: bool,
 }
 
 impl Progress {
@@ -100,6 +102,8 @@ pub struct Context<'a> {
     pub wants: Vec<Want>,
     /// What this run has written is to be as safe as this before it is answered.
     pub settle: Option<Durability>,
+    /// Keys that are read are put down for CLIENT TRACKING.
+    tracks: bool,
     hits: u64,
     misses: u64,
     tier_hits: [u64; 2],
@@ -140,6 +144,7 @@ impl<'a> Context<'a> {
         session: &'a mut Session,
         progress: &'a mut Progress,
         out: &'a mut Vec<u8>,
+        tracks: bool,
     ) -> Context<'a> {
         let counted = session.namespace.id;
         Context {
@@ -149,6 +154,7 @@ impl<'a> Context<'a> {
             out,
             wants: Vec::new(),
             settle: None,
+            tracks,
             hits: 0,
             misses: 0,
             tier_hits: [0; 2],
@@ -194,6 +200,9 @@ impl<'a> Context<'a> {
         ramcache_core::ops::check_key(key)?;
         let hash = self.worker.hasher.hash(namespace.id, key);
         let started = self.worker.sampler.is_due().then(Instant::now);
+        if self.tracks {
+            self.worker.shared.keep_reader(self.session.client.id, namespace.id, key);
+        }
         let mut seen = Seen::default();
         let answer = self.worker.store.reader().read(namespace.id, key, hash, destination, &mut seen);
         if how == Use::Read {
@@ -205,6 +214,9 @@ impl<'a> Context<'a> {
                 self.hits += (how == Use::Read) as u64;
                 if D::TOUCHES && seen.header.idle_ms != 0 {
                     self.slide(namespace, key, &seen.header);
+                }
+                if self.tracks && seen.header.expires_at != 0 {
+                    self.worker.shared.keep_expiry(namespace.id, key, seen.header.expires_at);
                 }
                 let place = self.place_of(namespace, key, how, &seen.header);
                 Ok(Some((seen.header, place)))
@@ -296,6 +308,9 @@ impl<'a> Context<'a> {
                     out.copy_from_slice(&record[header.tags_at()..][..header.tags_bytes as usize]);
                 }
                 let tier = *tier;
+                if self.tracks && header.expires_at != 0 {
+                    self.worker.shared.keep_expiry(namespace.id, key, header.expires_at);
+                }
                 if how == Use::Read {
                     self.hits += 1;
                     self.tier_hits[tier as usize] += 1;

@@ -6,7 +6,6 @@
 use crate::client::{Connection, Slot};
 use crate::frame::Decoder;
 use crate::limits::count;
-use crate::pubsub::Message;
 use crate::registry::Client;
 use crate::reply::Resp;
 use crate::session::Session;
@@ -102,7 +101,7 @@ impl EventLoop {
             let has_work = !self.busy.is_empty() || self.is_acceptable;
             let timeout = match has_work || is_spinning {
                 true => Some(Duration::ZERO),
-                false => self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now())),
+                false => self.sleep_at_most(),
             };
             count(match timeout {
                 Some(Duration::ZERO) => &self.shared.totals.spins,
@@ -122,6 +121,9 @@ impl EventLoop {
                     Token(token) => self.note(token - FIRST_CONNECTION, event),
                 }
             }
+            if self.number == 0 && self.next_expiry().is_some_and(|left| left.is_zero()) {
+                self.shared.tell_expired();
+            }
             if self.is_acceptable {
                 self.accept();
             }
@@ -137,6 +139,20 @@ impl EventLoop {
             }
         }
         self.end();
+    }
+
+    /// How long this thread may sleep; `None` = until something comes.
+    fn sleep_at_most(&self) -> Option<Duration> {
+        let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let expiry = if self.number == 0 { self.next_expiry() } else { None };
+        stop.into_iter().chain(expiry).min()
+    }
+
+    /// How long it is until something expires that a client has read and tracks.
+    fn next_expiry(&self) -> Option<Duration> {
+        let at_ms = self.shared.tracking.next_expiry_ms();
+        let left_ms = || at_ms.saturating_sub(self.shared.store.arena().expiry_now_ms());
+        (at_ms != u64::MAX).then(|| Duration::from_millis(left_ms()))
     }
 
     fn note(&mut self, place: usize, event: &mio::event::Event) {
@@ -229,6 +245,7 @@ impl EventLoop {
                 watched: Vec::new(),
                 channels: Default::default(),
                 patterns: Default::default(),
+                tracks: None,
                 uses_control: false,
             },
             decoder: Decoder::default(),
@@ -262,7 +279,19 @@ impl EventLoop {
                 }
                 Mail::Message { connection, message } => {
                     if let Some(place) = self.by_id.get(&connection).copied() {
-                        self.push(place, &message);
+                        self.push(place, |session| Some(message.encode(session.resp)));
+                    }
+                }
+                Mail::Invalidate { connection, invalidation } => {
+                    if let Some(place) = self.by_id.get(&connection).copied() {
+                        self.push(place, |session| {
+                            invalidation.encode(session.resp, session.subscriptions() > 0)
+                        });
+                    }
+                }
+                Mail::RedirectGone { connection } => {
+                    if let Some(place) = self.by_id.get(&connection).copied() {
+                        self.push(place, Session::note_redirect_gone);
                     }
                 }
                 Mail::Kill { connection } => {
@@ -289,9 +318,9 @@ impl EventLoop {
     }
 
     /// Gives a connection what it did not ask for.
-    fn push(&mut self, place: usize, message: &Message) {
+    fn push(&mut self, place: usize, message: impl FnOnce(&mut Session) -> Option<Vec<u8>>) {
         let Some(Some(connection)) = self.connections.get_mut(place) else { return };
-        let bytes = message.encode(connection.session.resp);
+        let Some(bytes) = message(&mut connection.session) else { return };
         match connection.slots.is_empty() {
             true => connection.output.extend_from_slice(&bytes),
             false => connection.slots.push_back(Slot::Ready(bytes)),
@@ -395,6 +424,7 @@ impl EventLoop {
         self.vacant.push(place);
         self.shared.registry.remove(connection.id);
         crate::commands::end_subscriptions(&mut connection.session, &self.shared.pubsub);
+        crate::commands::end_tracking(&mut connection.session, &self.shared);
         let open = connection.slots.iter().filter(|slot| matches!(slot, Slot::Waiting(_))).count();
         self.shared.waiting.fetch_sub(open as u64, Ordering::Relaxed);
         self.shared.input_bytes.fetch_sub(connection.counted_input, Ordering::Relaxed);

@@ -25,6 +25,7 @@ mod server;
 mod session;
 mod shared;
 mod slowlog;
+mod tracking;
 mod turn;
 mod values;
 mod waiting;

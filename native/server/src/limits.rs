@@ -33,6 +33,8 @@ pub struct Limits {
     pub output_total_bytes: usize,
     /// Waiting for the control plane, of all connections.
     pub control_bytes: usize,
+    /// Keys and prefixes that clients track, of all connections: beyond it keys are invalidated to make room.
+    pub tracking_bytes: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             output_hard_bytes: 256 << 20,
             output_total_bytes: 1 << 30,
             control_bytes: 256 << 20,
+            tracking_bytes: 128 << 20,
         }
     }
 }
@@ -74,6 +77,7 @@ impl Limits {
             "output_hard_bytes" => &mut self.output_hard_bytes,
             "output_total_bytes" => &mut self.output_total_bytes,
             "control_bytes" => &mut self.control_bytes,
+            "tracking_bytes" => &mut self.tracking_bytes,
             _ => return false,
         };
         *limit = value;
@@ -125,6 +129,8 @@ counted! {
     queued_hits,
     /// Requests refused because too much waited for the control plane.
     control_hits,
+    /// Keys that were invalidated, and prefixes refused, because too much was tracked.
+    tracking_hits,
     /// Commands that waited for a lower tier, for the log, for the control plane.
     waited_below,
     waited_log,

@@ -28,6 +28,8 @@ pub struct Client {
     pub patterns: AtomicUsize,
     pub is_monitor: AtomicBool,
     pub is_tracking: AtomicBool,
+    /// Who gets its invalidations: 0 = itself, -1 = nobody, it does not track.
+    pub redirect: AtomicI64,
     /// It would own the store, if nobody did.
     pub is_joined: AtomicBool,
 }
@@ -59,6 +61,7 @@ impl Client {
             patterns: AtomicUsize::new(0),
             is_monitor: AtomicBool::new(false),
             is_tracking: AtomicBool::new(false),
+            redirect: AtomicI64::new(-1),
             is_joined: AtomicBool::new(false),
         }
     }
@@ -90,7 +93,7 @@ impl Client {
         format!(
             "id={} addr={path}:0 laddr={path}:0 fd={} name={} age={} idle={idle} flags={flags} db={} sub={} psub={} \
              ssub=0 multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 obl={output} oll=0 \
-             omem={output} tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+             omem={output} tot-mem={} events=r cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,
             self.descriptor,
             texts.name,
@@ -101,6 +104,7 @@ impl Client {
             self.queued.load(Ordering::Relaxed),
             input + output,
             commands::name_of(self.command.load(Ordering::Relaxed)),
+            self.redirect.load(Ordering::Relaxed),
             self.resp.load(Ordering::Relaxed),
             texts.lib_name,
             texts.lib_version,

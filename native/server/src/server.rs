@@ -7,6 +7,7 @@ use crate::limits::Totals;
 use crate::listen::listen;
 use crate::registry::Registry;
 use crate::shared::{Mail, Mailbox, ServerOptions, Shared};
+use crate::tracking::Tracking;
 use mio::{Poll, Waker};
 use ramcache_core::error::{Code, Result, StoreError};
 use ramcache_core::store::Store;
@@ -52,6 +53,7 @@ impl Server {
             slowlog: Default::default(),
             latencies: Latencies::new(count, crate::commands::COMMANDS.len()),
             pubsub: Default::default(),
+            tracking: Tracking::new(options.limits.tracking_bytes),
             running: RwLock::new(()),
             began: Instant::now(),
             began_ms,

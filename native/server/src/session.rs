@@ -2,7 +2,7 @@
 
 use crate::frame::OwnedArgs;
 use crate::registry::Client;
-use crate::reply::Resp;
+use crate::reply::{Reply, Resp};
 use crate::worker::Namespace;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub struct Session {
     pub watched: Vec<Watched>,
     pub channels: BTreeSet<Vec<u8>>,
     pub patterns: BTreeSet<Vec<u8>>,
+    /// CLIENT TRACKING.
+    pub tracks: Option<Tracks>,
     /// Has sent something to the control plane, which is told of its end.
     pub uses_control: bool,
 }
@@ -35,8 +37,61 @@ impl Session {
         }
     }
 
+    /// Whether what a command reads from now on is put down for invalidation.
+    pub fn tracks_reads(&self) -> bool {
+        self.tracks.as_ref().is_some_and(Tracks::are_reads_kept)
+    }
+
+    /// Notes that who was to get the invalidations is gone; what to say of it, where that can be said.
+    pub fn note_redirect_gone(&mut self) -> Option<Vec<u8>> {
+        let tracks = self.tracks.as_mut()?;
+        tracks.is_redirect_gone = true;
+        let redirect = tracks.redirect?;
+        if self.resp == Resp::Two {
+            return None;
+        }
+        let mut out = Vec::new();
+        let mut reply = Reply { out: &mut out, resp: self.resp };
+        reply.push(2);
+        reply.bulk(b"tracking-redir-broken");
+        reply.integer(redirect as i64);
+        Some(out)
+    }
+
     pub fn subscriptions(&self) -> usize {
         self.channels.len() + self.patterns.len()
+    }
+}
+
+/// How a connection tracks what it reads.
+pub struct Tracks {
+    pub choice: Choice,
+    /// What CLIENT CACHING has said of the next command.
+    pub caching: Option<bool>,
+    pub no_loop: bool,
+    pub redirect: Option<u64>,
+    pub is_redirect_gone: bool,
+    /// BCAST, with them.
+    pub prefixes: Option<Vec<Vec<u8>>>,
+}
+
+/// Of which commands the keys are put down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    All,
+    /// OPTIN: after CLIENT CACHING YES.
+    In,
+    /// OPTOUT: but after CLIENT CACHING NO.
+    Out,
+}
+
+impl Tracks {
+    fn are_reads_kept(&self) -> bool {
+        let is_chosen = match self.choice {
+            Choice::All | Choice::Out => self.caching != Some(false),
+            Choice::In => self.caching == Some(true),
+        };
+        self.prefixes.is_none() && is_chosen
     }
 }
 

@@ -6,6 +6,7 @@ use crate::limits::{Limits, Totals};
 use crate::pubsub::{Message, PubSub};
 use crate::registry::{Client, Registry};
 use crate::slowlog::Slowlog;
+use crate::tracking::{Invalidation, Tracking};
 use crate::worker::Durability;
 use mio::net::UnixStream;
 use mio::Waker;
@@ -62,6 +63,15 @@ pub enum Mail {
         connection: u64,
         message: Message,
     },
+    /// What a connection that tracks may have kept is no longer so.
+    Invalidate {
+        connection: u64,
+        invalidation: Invalidation,
+    },
+    /// Who was to be told in place of a connection is gone.
+    RedirectGone {
+        connection: u64,
+    },
     /// A connection is to be closed.
     Kill {
         connection: u64,
@@ -110,6 +120,7 @@ pub struct Shared {
     pub slowlog: Slowlog,
     pub latencies: Latencies,
     pub pubsub: PubSub,
+    pub tracking: Tracking,
     /// LOCK: exec. Read by every command, written by EXEC, which no other command may come between. Before all locks of
     /// the store.
     pub running: RwLock<()>,

@@ -8,6 +8,7 @@ use crate::frame::{Args, Decoded, OwnedArgs};
 use crate::limits::count;
 use crate::reply::{Reply, Resp};
 use crate::server::THREADS_MAX;
+use crate::session::Session;
 use crate::waiting::{For, Waiting};
 use crate::worker::Durability;
 use ramcache_core::below::Reached;
@@ -268,13 +269,17 @@ impl EventLoop {
         let start = connection.output.len();
         let slot = connection.first_slot + connection.slots.len() as u64;
         let address = Address { place, connection: connection.id, slot };
-        let mut progress = Progress::default();
+        let mut progress = Progress { tracks: connection.session.tracks_reads(), ..Progress::default() };
         if let Ran::Done = self.execute(connection, address, number, args, &mut progress, None) {
             // Behind commands that wait, its reply waits too.
             if !connection.slots.is_empty() {
                 let reply = connection.output.split_off(start);
                 connection.slots.push_back(Slot::Ready(reply));
             }
+        }
+        let Session { tracks, transaction, .. } = &mut connection.session;
+        if let (Some(tracks), None, false) = (tracks, transaction, command.name == "client") {
+            tracks.caching = None;
         }
     }
 
@@ -334,8 +339,12 @@ impl EventLoop {
             } else {
                 _ordinary = shared.running.read().unwrap_or_else(PoisonError::into_inner);
             }
+            if shared.tracking.is_on() {
+                crate::tracking::set_writer(connection.id);
+            }
             let Connection { session, output, .. } = connection;
-            let mut context = Context::new(&mut self.worker, session, progress, output);
+            let tracks = progress.tracks && command.is_tracked();
+            let mut context = Context::new(&mut self.worker, session, progress, output, tracks);
             let began = Instant::now();
             let ended = (command.run)(&mut context, args);
             let took = began.elapsed();

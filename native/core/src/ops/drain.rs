@@ -83,6 +83,9 @@ impl Store {
                 _ => break,
             }
         }
+        if self.watch.is_on() && self.below.get().is_none() {
+            self.watch.tell_evicted();
+        }
         // A segment freed for one that the survivors have taken is nothing gained.
         if self.segments.ready_count() > ready {
             self.drained_in_vain.store(0, Ordering::Relaxed);
@@ -171,10 +174,14 @@ impl Store {
         if !header.is_volatile() {
             return None;
         }
+        self.spill_volatile(header, &self.key_at(header, location), hash, location)
+    }
+
+    fn key_at(&self, header: &Header, location: Location) -> Vec<u8> {
         let first = self.arena.record_byte(location).expect("inside its segment");
         let mut key = vec![0; header.key_bytes as usize];
         copy_out(self.arena.data(), first, header.key_at as usize, &mut key);
-        self.spill_volatile(header, &key, hash, location)
+        key
     }
 
     fn verdict(&self, queue: Queue, header: &Header, access: u8, must_evict: bool) -> Verdict {
@@ -225,6 +232,9 @@ impl Store {
         let is_dead = self.is_dead(header);
         if !is_dead {
             self.spill.add(header.payload_bytes(), |out| self.pack_spilled(location, out));
+            if self.watch.is_on() && self.below.get().is_none() {
+                self.watch.note_evicted(header.namespace, self.key_at(header, location));
+            }
         } else if !header.is_tombstone() && header.clock > namespaces::epoch(&self.arena, header.namespace) {
             self.totals.expired.fetch_add(1, Ordering::Relaxed);
         }

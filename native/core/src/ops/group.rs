@@ -61,7 +61,11 @@ impl Store {
         }
         written?;
         self.totals.sets.fetch_add(requests.len() as u64, Ordering::Relaxed);
-        for _ in requests {
+        let is_watched = self.watch.is_on();
+        for request in requests {
+            if is_watched {
+                self.watch.changed(request.namespace, request.key);
+            }
             self.pace();
         }
         Ok(())

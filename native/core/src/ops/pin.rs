@@ -61,7 +61,7 @@ impl Store {
         let hash = self.hasher.hash(namespace, key);
         let mut body = Vec::new();
         let (mut is_there, mut excess) = (false, None);
-        self.commit(namespace, key, hash, Wish::value(true), buffer, |current, buffer| {
+        self.commit(namespace, key, hash, Wish::value(true).unseen(), buffer, |current, buffer| {
             let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
             is_there = true;
             if header.is_pinned() == is_pinned {

@@ -38,7 +38,9 @@ impl Store {
         idle: bool,
         buffer: &mut RecordBuffer,
     ) -> Result<bool> {
-        self.change_expiry(namespace, key, buffer, |header, now_ms| match (idle, ttl_ms) {
+        // That a sliding expiry slides is nothing that a reader sees.
+        let wish = if idle { Wish::value(true).unseen() } else { Wish::value(true) };
+        self.change_expiry(namespace, key, wish, buffer, |header, now_ms| match (idle, ttl_ms) {
             (false, 0) => Lifetime { expires_at: 0, idle_ms: 0, deadline: 0 },
             (false, ttl_ms) => Lifetime { expires_at: now_ms + ttl_ms, idle_ms: 0, deadline: 0 },
             (true, _) => {
@@ -59,20 +61,25 @@ impl Store {
         expires_at: u64,
         buffer: &mut RecordBuffer,
     ) -> Result<bool> {
-        self.change_expiry(namespace, key, buffer, |_, _| Lifetime { expires_at, idle_ms: 0, deadline: 0 })
+        self.change_expiry(namespace, key, Wish::value(true), buffer, |_, _| Lifetime {
+            expires_at,
+            idle_ms: 0,
+            deadline: 0,
+        })
     }
 
     fn change_expiry(
         &self,
         namespace: u32,
         key: &[u8],
+        wish: Wish,
         buffer: &mut RecordBuffer,
         lifetime: impl Fn(&Header, u64) -> Lifetime,
     ) -> Result<bool> {
         check_key(key)?;
         let hash = self.hasher.hash(namespace, key);
         let mut body = Vec::new();
-        let written = self.commit(namespace, key, hash, Wish::value(true), buffer, |current, buffer| {
+        let written = self.commit(namespace, key, hash, wish, buffer, |current, buffer| {
             let Some(Current { header, location, .. }) = current else { return Decision::Refuse };
             body.resize(header.inline_bytes() + header.tags_bytes as usize, 0);
             let first = self.arena.record_byte(*location).expect("inside its segment");
@@ -178,6 +185,11 @@ impl Store {
             total.fetch_sub(part.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         }
         self.feed.push_clear(namespace, epoch);
+        let is_watched = self.watch.is_on();
+        drop(_shards);
+        if is_watched {
+            self.watch.cleared(namespace);
+        }
         Ok(())
     }
 

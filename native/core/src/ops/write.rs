@@ -78,15 +78,22 @@ pub(crate) struct Wish {
     needs_truth: bool,
     /// It brings no value, so a full disk does not keep it out.
     is_removal: bool,
+    /// What a read gives stays the same: no observer is told.
+    is_unseen: bool,
 }
 
 impl Wish {
     pub fn value(needs_truth: bool) -> Wish {
-        Wish { needs_truth, is_removal: false }
+        Wish { needs_truth, is_removal: false, is_unseen: false }
+    }
+
+    /// Of a change that readers do not see.
+    pub fn unseen(self) -> Wish {
+        Wish { is_unseen: true, ..self }
     }
 
     fn removal(needs_truth: bool) -> Wish {
-        Wish { needs_truth, is_removal: true }
+        Wish { needs_truth, is_removal: true, is_unseen: false }
     }
 }
 
@@ -312,7 +319,11 @@ impl Store {
                     Ok(location) => {
                         self.announce(change, &[location], must_cover);
                         let clock = buffer.header().clock;
+                        let is_watched = self.watch.is_on() && !wish.is_unseen;
                         drop(_shard);
+                        if is_watched {
+                            self.watch.changed(namespace, key);
+                        }
                         self.pace();
                         return Ok(Some(clock));
                     }

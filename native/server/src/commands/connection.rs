@@ -1,6 +1,6 @@
 //! Commands about the connection itself.
 
-use super::{is_word, unknown_subcommand, wrong_arity, COMMANDS};
+use super::{is_word, tracking, unknown_subcommand, wrong_arity, COMMANDS};
 use crate::context::{error, integer, Context, Run, SYNTAX};
 use crate::frame::Args;
 use crate::reply::Resp;
@@ -122,6 +122,7 @@ pub fn reset(context: &mut Context, _args: Args) -> Run {
     context.session.is_no_touch = false;
     let shared = std::sync::Arc::clone(&context.worker.shared);
     super::end_subscriptions(context.session, &shared.pubsub);
+    super::end_tracking(context.session, &shared);
     context.session.transaction = None;
     context.session.watched.clear();
     context.session.client.queued.store(-1, Ordering::Relaxed);
@@ -171,6 +172,14 @@ pub fn client(context: &mut Context, args: Args) -> Run {
             context.reply().verbatim(&line);
         }
         () if is_word(name, "info") => return wrong("info"),
+        () if is_word(name, "tracking") && args.len() >= 3 => return tracking::tracking(context, args),
+        () if is_word(name, "tracking") => return wrong("tracking"),
+        () if is_word(name, "caching") && args.len() == 3 => return tracking::caching(context, args),
+        () if is_word(name, "caching") => return wrong("caching"),
+        () if is_word(name, "getredir") && args.len() == 2 => return tracking::get_redirect(context),
+        () if is_word(name, "getredir") => return wrong("getredir"),
+        () if is_word(name, "trackinginfo") && args.len() == 2 => return tracking::tracking_info(context),
+        () if is_word(name, "trackinginfo") => return wrong("trackinginfo"),
         () if is_word(name, "list") => list(context, args)?,
         () if is_word(name, "kill") => kill(context, args)?,
         () if is_word(name, "no-evict") || is_word(name, "no-touch") => {

@@ -96,7 +96,7 @@ fn clients(shared: &Shared) -> Fields {
         ("client_recent_max_input_buffer", shared.input_bytes.load(Ordering::Relaxed).to_string()),
         ("client_recent_max_output_buffer", shared.output_bytes.load(Ordering::Relaxed).to_string()),
         ("blocked_clients", load(&shared.waiting).to_string()),
-        ("tracking_clients", "0".into()),
+        ("tracking_clients", shared.tracking.clients.load(Ordering::Relaxed).to_string()),
         ("clients_in_timeout_table", "0".into()),
     ])
 }
@@ -184,6 +184,9 @@ fn stats(shared: &Shared) -> Fields {
         ("keyspace_misses", counts.misses.to_string()),
         ("pubsub_channels", shared.pubsub.counts().0.to_string()),
         ("pubsub_patterns", shared.pubsub.counts().1.to_string()),
+        ("tracking_total_keys", shared.tracking.keys.load(Ordering::Relaxed).to_string()),
+        ("tracking_total_items", shared.tracking.items.load(Ordering::Relaxed).to_string()),
+        ("tracking_total_prefixes", shared.tracking.prefixes.load(Ordering::Relaxed).to_string()),
         ("total_error_replies", load(&totals.error_replies).to_string()),
         ("client_query_buffer_limit_disconnections", load(&totals.frames_refused).to_string()),
         ("client_output_buffer_limit_disconnections", load(&totals.output_hard_hits).to_string()),

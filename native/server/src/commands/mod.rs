@@ -12,10 +12,12 @@ mod pubsub;
 mod ranges;
 mod scans;
 mod strings;
+mod tracking;
 mod transactions;
 mod write_options;
 
 pub use pubsub::end_all as end_subscriptions;
+pub use tracking::end_tracking;
 
 use crate::context::{Context, Run};
 use crate::frame::Args;
@@ -190,6 +192,11 @@ impl Command {
         self.flags & flag != 0
     }
 
+    /// Whether CLIENT TRACKING puts the keys down that it reads: those of Redis's readers.
+    pub fn is_tracked(&self) -> bool {
+        self.has(READ) && (self.keys != NO_KEYS || matches!(self.name, "object" | "memory"))
+    }
+
     pub fn takes(&self, count: usize) -> bool {
         let count = count as i32;
         if self.arity >= 0 {
@@ -245,7 +252,24 @@ pub fn unknown_subcommand(container: &str, name: &[u8]) -> String {
 
 /// Commands that consist of subcommands, and these.
 const CONTAINERS: [(&str, &[&str]); 8] = [
-    ("client", &["getname", "id", "info", "kill", "list", "no-evict", "no-touch", "setinfo", "setname"]),
+    (
+        "client",
+        &[
+            "caching",
+            "getname",
+            "getredir",
+            "id",
+            "info",
+            "kill",
+            "list",
+            "no-evict",
+            "no-touch",
+            "setinfo",
+            "setname",
+            "tracking",
+            "trackinginfo",
+        ],
+    ),
     ("command", &["count", "docs", "info"]),
     ("config", &["get", "resetstat", "rewrite", "set"]),
     ("latency", &["doctor", "histogram", "history", "latest", "reset"]),

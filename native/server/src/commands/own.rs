@@ -66,6 +66,9 @@ pub fn ns(context: &mut Context, args: Args) -> Run {
 pub fn select(context: &mut Context, name: &[u8]) -> Run {
     let namespace = context.worker.namespace(name)?;
     context.session.namespace = namespace;
+    if context.session.tracks.is_some() {
+        context.worker.shared.track_namespace(context.session.client.id, namespace.id);
+    }
     context.session.namespace_name = String::from_utf8_lossy(name).into_owned();
     context.session.client.namespace.store(namespace.id, Ordering::Relaxed);
     Ok(())

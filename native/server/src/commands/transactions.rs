@@ -160,7 +160,8 @@ fn run_one(context: &mut Context, number: usize, args: &OwnedArgs) {
     let mut progress = Progress::default();
     loop {
         let (ended, settle, wants) = {
-            let mut inner = Context::new(context.worker, context.session, &mut progress, context.out);
+            let tracks = command.is_tracked() && (context.progress.tracks || context.session.tracks_reads());
+            let mut inner = Context::new(context.worker, context.session, &mut progress, context.out, tracks);
             let ended = (command.run)(&mut inner, args.args());
             if !matches!(ended, Err(Stop::Cold)) {
                 inner.commit_counts();
