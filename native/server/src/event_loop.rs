@@ -282,6 +282,11 @@ impl EventLoop {
                         self.push(place, |session| Some(message.encode(session.resp)));
                     }
                 }
+                Mail::Line { connection, line } => {
+                    if let Some(place) = self.by_id.get(&connection).copied() {
+                        self.push(place, |_| Some(line.to_vec()));
+                    }
+                }
                 Mail::Invalidate { connection, invalidation } => {
                     if let Some(place) = self.by_id.get(&connection).copied() {
                         self.push(place, |session| {
@@ -425,6 +430,7 @@ impl EventLoop {
         self.shared.registry.remove(connection.id);
         crate::commands::end_subscriptions(&mut connection.session, &self.shared.pubsub);
         crate::commands::end_tracking(&mut connection.session, &self.shared);
+        crate::commands::end_monitor(&connection.session, &self.shared);
         let open = connection.slots.iter().filter(|slot| matches!(slot, Slot::Waiting(_))).count();
         self.shared.waiting.fetch_sub(open as u64, Ordering::Relaxed);
         self.shared.input_bytes.fetch_sub(connection.counted_input, Ordering::Relaxed);

@@ -17,6 +17,7 @@ mod glob;
 mod latency;
 pub mod limits;
 mod listen;
+mod monitor;
 mod number;
 mod pubsub;
 mod registry;

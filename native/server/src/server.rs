@@ -53,6 +53,7 @@ impl Server {
             slowlog: Default::default(),
             latencies: Latencies::new(count, crate::commands::COMMANDS.len()),
             pubsub: Default::default(),
+            monitors: Default::default(),
             tracking: Tracking::new(options.limits.tracking_bytes),
             running: RwLock::new(()),
             began: Instant::now(),

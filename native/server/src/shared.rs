@@ -3,6 +3,7 @@
 use crate::control::Control;
 use crate::latency::Latencies;
 use crate::limits::{Limits, Totals};
+use crate::monitor::Monitors;
 use crate::pubsub::{Message, PubSub};
 use crate::registry::{Client, Registry};
 use crate::slowlog::Slowlog;
@@ -63,6 +64,11 @@ pub enum Mail {
         connection: u64,
         message: Message,
     },
+    /// A command that a connection sees by MONITOR, as it is sent.
+    Line {
+        connection: u64,
+        line: Arc<[u8]>,
+    },
     /// What a connection that tracks may have kept is no longer so.
     Invalidate {
         connection: u64,
@@ -121,6 +127,7 @@ pub struct Shared {
     pub latencies: Latencies,
     pub pubsub: PubSub,
     pub tracking: Tracking,
+    pub monitors: Monitors,
     /// LOCK: exec. Read by every command, written by EXEC, which no other command may come between. Before all locks of
     /// the store.
     pub running: RwLock<()>,

@@ -277,6 +277,10 @@ impl EventLoop {
                 connection.slots.push_back(Slot::Ready(reply));
             }
         }
+        // EXEC shows itself behind what it has run.
+        if self.shared.monitors.are_there() && command.name != "exec" {
+            crate::monitor::show(&self.shared, &connection.session, command, args);
+        }
         let Session { tracks, transaction, .. } = &mut connection.session;
         if let (Some(tracks), None, false) = (tracks, transaction, command.name == "client") {
             tracks.caching = None;

@@ -1,6 +1,6 @@
 //! Commands about the connection itself.
 
-use super::{is_word, tracking, unknown_subcommand, wrong_arity, COMMANDS};
+use super::{is_word, tracking, unknown_subcommand, wrong_arity};
 use crate::context::{error, integer, Context, Run, SYNTAX};
 use crate::frame::Args;
 use crate::reply::Resp;
@@ -123,6 +123,7 @@ pub fn reset(context: &mut Context, _args: Args) -> Run {
     let shared = std::sync::Arc::clone(&context.worker.shared);
     super::end_subscriptions(context.session, &shared.pubsub);
     super::end_tracking(context.session, &shared);
+    end_monitor(context.session, &shared);
     context.session.transaction = None;
     context.session.watched.clear();
     context.session.client.queued.store(-1, Ordering::Relaxed);
@@ -284,63 +285,18 @@ fn kill(context: &mut Context, args: Args) -> Run {
     Ok(())
 }
 
-pub fn command(context: &mut Context, args: Args) -> Run {
-    if args.len() == 1 {
-        context.reply().array(COMMANDS.len());
-        for command in COMMANDS {
-            describe(context, command);
-        }
-        return Ok(());
-    }
-    match args.get(1) {
-        name if is_word(name, "count") && args.len() == 2 => {
-            context.reply().integer(COMMANDS.len() as i64);
-        }
-        name if is_word(name, "info") => {
-            let names: Vec<&[u8]> = args.from(2).collect();
-            if names.is_empty() {
-                return command(context, args_of_command(args));
-            }
-            context.reply().array(names.len());
-            for name in names {
-                match super::find(name) {
-                    Some(number) => describe(context, &COMMANDS[number]),
-                    None => context.reply().nil_array(),
-                }
-            }
-        }
-        name if is_word(name, "docs") => context.reply().map(0),
-        name => return error(unknown_subcommand("command", name)),
-    }
+/// From now on this connection sees every command, its own included.
+pub fn monitor(context: &mut Context, _args: Args) -> Run {
+    let client = &context.session.client;
+    client.is_monitor.store(true, Ordering::Relaxed);
+    context.worker.shared.monitors.add(client.id, client.thread);
+    context.reply().ok();
     Ok(())
 }
 
-fn args_of_command(args: Args) -> Args {
-    Args { bytes: args.bytes, places: &args.places[..1] }
-}
-
-fn describe(context: &mut Context, command: &super::Command) {
-    let mut flags = vec![if command.has(super::WRITE) { "write" } else { "readonly" }];
-    if command.has(super::FAST) {
-        flags.push("fast");
+/// Ends that, if it was so.
+pub fn end_monitor(session: &crate::session::Session, shared: &crate::shared::Shared) {
+    if session.client.is_monitor.swap(false, Ordering::Relaxed) {
+        shared.monitors.remove(session.client.id);
     }
-    if command.has(super::ADMIN) {
-        flags.push("admin");
-    }
-    let (first, last, step) = command.keys;
-    let mut reply = context.reply();
-    reply.array(10);
-    reply.bulk(command.name.as_bytes());
-    reply.integer(command.arity as i64);
-    reply.set(flags.len());
-    for flag in flags {
-        reply.simple(flag);
-    }
-    for number in [first, last, step] {
-        reply.integer(number as i64);
-    }
-    reply.set(0);
-    reply.array(0);
-    reply.array(0);
-    reply.array(0);
 }

@@ -1,9 +1,11 @@
 //! The commands: one table. Names are lower case, as Redis shows them.
 
 mod admin;
+mod command;
 mod connection;
 mod copies;
 mod counters;
+mod docs;
 mod info;
 mod keys;
 mod own;
@@ -16,6 +18,7 @@ mod tracking;
 mod transactions;
 mod write_options;
 
+pub use connection::end_monitor;
 pub use pubsub::end_all as end_subscriptions;
 pub use tracking::end_tracking;
 
@@ -65,7 +68,7 @@ table! {
     "auth" -2 [FAST] NO_KEYS connection::auth;
     "bgsave" -1 [ADMIN] NO_KEYS own::to_control;
     "client" -2 [ADMIN] NO_KEYS connection::client;
-    "command" -1 [] NO_KEYS connection::command;
+    "command" -1 [] NO_KEYS command::command;
     "config" -2 [ADMIN] NO_KEYS admin::config;
     "copy" -3 [WRITE] TWO_KEYS copies::copy;
     "dbsize" 1 [READ FAST] NO_KEYS scans::dbsize;
@@ -96,6 +99,7 @@ table! {
     "latency" -2 [ADMIN] NO_KEYS admin::latency;
     "memory" -2 [READ] NO_KEYS admin::memory;
     "mget" -2 [READ FAST] ALL_KEYS strings::mget;
+    "monitor" 1 [ADMIN] NO_KEYS connection::monitor;
     "move" 3 [WRITE ALONE FAST] ONE_KEY copies::move_to;
     "mset" -3 [WRITE] PAIRS strings::mset;
     "msetnx" -3 [WRITE ALONE] PAIRS strings::msetnx;
@@ -197,6 +201,25 @@ impl Command {
         self.has(READ) && (self.keys != NO_KEYS || matches!(self.name, "object" | "memory"))
     }
 
+    /// Whether MONITOR shows it.
+    pub fn is_shown(&self, args: Args) -> bool {
+        let is_of_all = self.name == "client"
+            && !["kill", "list", "no-evict"].iter().any(|name| is_word(args.get(1), name));
+        !self.has(ADMIN) || is_of_all
+    }
+
+    /// Arguments that nobody else is to see.
+    pub fn secrets(&self, args: Args) -> std::ops::Range<usize> {
+        match self.name {
+            "auth" => 1..args.len(),
+            "hello" => match args.from(0).position(|arg| is_word(arg, "auth")) {
+                Some(at) => at + 1..at + 3,
+                None => 0..0,
+            },
+            _ => 0..0,
+        }
+    }
+
     pub fn takes(&self, count: usize) -> bool {
         let count = count as i32;
         if self.arity >= 0 {
@@ -270,7 +293,7 @@ const CONTAINERS: [(&str, &[&str]); 8] = [
             "trackinginfo",
         ],
     ),
-    ("command", &["count", "docs", "info"]),
+    ("command", &["count", "docs", "getkeys", "info", "list"]),
     ("config", &["get", "resetstat", "rewrite", "set"]),
     ("latency", &["doctor", "histogram", "history", "latest", "reset"]),
     ("memory", &["doctor", "purge", "stats", "usage"]),

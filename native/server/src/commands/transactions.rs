@@ -68,7 +68,7 @@ fn version_of(context: &mut Context, namespace: Namespace, key: &[u8]) -> Result
     Ok(found.map(|(header, _)| (header.clock, header.expiry_clock)))
 }
 
-pub fn exec(context: &mut Context, _args: Args) -> Run {
+pub fn exec(context: &mut Context, args: Args) -> Run {
     let Some(transaction) = &context.session.transaction else { return error("ERR EXEC without MULTI") };
     if transaction.is_broken {
         end(context);
@@ -86,7 +86,9 @@ pub fn exec(context: &mut Context, _args: Args) -> Run {
     context.reply().array(transaction.commands.len());
     for (number, args) in &transaction.commands {
         run_one(context, *number, args);
+        show(context, *number, args.args());
     }
+    show(context, super::find(b"exec").expect("a command"), args);
     Ok(())
 }
 
@@ -152,6 +154,14 @@ fn named(context: &mut Context, command: &str, args: Args) -> Option<Namespace> 
         _ => String::from_utf8_lossy(args.get(1)).into_owned(),
     };
     context.worker.find_namespace(name.as_bytes()).ok().flatten()
+}
+
+/// To those who see every command.
+fn show(context: &Context, number: usize, args: Args) {
+    let shared = &context.worker.shared;
+    if shared.monitors.are_there() {
+        crate::monitor::show(shared, context.session, &COMMANDS[number], args);
+    }
 }
 
 fn run_one(context: &mut Context, number: usize, args: &OwnedArgs) {
