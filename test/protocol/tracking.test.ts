@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connect } from '../../src/index.ts'
 import { openEmbedded, openTiered, type Placement } from '../support/stores.ts'
-import { type Redis, startRedis } from './redis.ts'
 import { ErrorReply, Push, type Reply, socketOf, Wire } from './support.ts'
 
 const internal = { serverThreads: 2 }
@@ -334,76 +333,5 @@ describe('what is tracked', () => {
     await reader.ask('GET', 'cold')
     await writer.ask('SET', 'cold', 'y')
     expect(await reader.read()).toEqual(gone('cold'))
-  })
-})
-
-describe('the words of tracking', () => {
-  let redis: Redis
-  beforeEach(async () => {
-    await begin()
-    redis = await startRedis()
-  })
-  afterEach(() => redis.end())
-
-  it('are those of Redis', async () => {
-    const lines = [
-      'CLIENT TRACKINGINFO',
-      'CLIENT GETREDIR',
-      'CLIENT CACHING YES',
-      'CLIENT TRACKING',
-      'CLIENT TRACKING maybe',
-      'CLIENT TRACKING ON REDIRECT 123456',
-      'CLIENT TRACKING ON REDIRECT x',
-      'CLIENT TRACKING ON REDIRECT',
-      'CLIENT TRACKING ON PREFIX a',
-      'CLIENT TRACKING ON OPTIN OPTOUT',
-      'CLIENT TRACKING ON BCAST OPTIN',
-      'CLIENT TRACKING ON BCAST PREFIX ab PREFIX abc',
-      'CLIENT TRACKING ON FOO',
-      'CLIENT TRACKING ON OPTIN NOLOOP',
-      'CLIENT TRACKINGINFO',
-      'CLIENT GETREDIR',
-      'CLIENT CACHING NO',
-      'CLIENT CACHING YES',
-      'CLIENT TRACKINGINFO',
-      'GET k',
-      'CLIENT TRACKINGINFO',
-      'CLIENT CACHING x',
-      'CLIENT CACHING',
-      'CLIENT TRACKING ON OPTOUT',
-      'CLIENT TRACKING ON BCAST',
-      'CLIENT TRACKING OFF',
-      'CLIENT TRACKING ON OPTOUT',
-      'CLIENT CACHING YES',
-      'CLIENT CACHING NO',
-      'CLIENT TRACKINGINFO',
-      'CLIENT TRACKING OFF',
-      'CLIENT TRACKING ON BCAST PREFIX b PREFIX a',
-      'CLIENT TRACKING ON BCAST PREFIX abc',
-      'CLIENT TRACKING ON BCAST PREFIX c',
-      'CLIENT TRACKING ON',
-      'CLIENT TRACKINGINFO',
-      'CLIENT CACHING YES',
-      'CLIENT TRACKING OFF',
-      'CLIENT TRACKING ON BCAST',
-      'CLIENT TRACKINGINFO',
-      'CLIENT TRACKING OFF',
-      'CLIENT TRACKINGINFO',
-      'MULTI',
-      'CLIENT TRACKING ON',
-      'CLIENT FOO',
-      'EXEC',
-    ]
-    for (const resp of [2, 3]) {
-      const real = await Wire.open(redis.socket)
-      const ours = await Wire.open(socketOf(place.dir))
-      for (const wire of [real, ours]) await wire.ask('HELLO', resp)
-      for (const line of lines) {
-        const words = line.split(' ')
-        expect(await ours.ask(...words), line).toEqual(await real.ask(...words))
-      }
-      real.close()
-      ours.close()
-    }
   })
 })
