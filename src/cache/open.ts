@@ -5,6 +5,7 @@ import { validateConnect } from '../config/connect-options.ts'
 import { type ValidatedOpen, validateAttach, validateOpen } from '../config/open-options.ts'
 import type { AttachOptions, ConnectOptions, OpenOptions } from '../config/options.ts'
 import { attachEngine, openEngine } from '../native/open.ts'
+import { publish } from '../observe/events.ts'
 import { TierScans } from '../owner/scans.ts'
 import { letNobodyJoin, startServer } from '../owner/server.ts'
 import { leaveTiers, startTiers, tiersStopped } from '../owner/tiers.ts'
@@ -61,6 +62,7 @@ async function own(validated: ValidatedOpen): Promise<Cache> {
     engine.close()
     throw error
   }
+  publish('ramcache:own', () => ({ dir, start: engine.counters().start?.kind ?? 'fresh' }))
   const blobs = new OwnedBlobs(engine)
   const leave = () => leaveTiers(engine, dir)
   const scans = new TierScans(dir)

@@ -30,6 +30,7 @@ import { resolveRange, validateRead } from '../config/stream-options.ts'
 import type { ReadEngine, ReadSpace } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { Blobs } from './blobs.ts'
+import { coldRead } from './cold-read.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { statsOf } from './stats.ts'
@@ -117,7 +118,7 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
       const isFrozen = options === undefined ? this.isFrozen : this.#beginGet(options, 'get()')
       const value = (isFrozen ? this.space.getFrozen(key) : this.space.get(key)) as T | undefined
       if (value === undefined && this.space.isCold) {
-        const fetched = this.space.fetch(key) as Promise<T | undefined>
+        const fetched = coldRead(this.name, 'get', key, this.space.fetch(key) as Promise<T | undefined>)
         return unlessAborted(isFrozen ? fetched.then(frozen) : fetched, options?.signal)
       }
       return Promise.resolve(value)
@@ -167,14 +168,17 @@ export class ReadCache<S extends ReadSpace = ReadSpace> implements ReadonlyCache
     this.begin(options, 'has()')
     checkKey(key)
     if (this.space.has(key)) return true
-    return this.space.isCold && (await unlessAborted(this.space.fetchHas(key), options?.signal))
+    if (!this.space.isCold) return false
+    return unlessAborted(coldRead(this.name, 'has', key, this.space.fetchHas(key)), options?.signal)
   }
 
   /** The entry, in whatever tier it lies; at once when that is RAM. */
   protected async anyEntry(key: Key, signal: AbortSignal | undefined): Promise<ReturnType<S['getEntry']>> {
     const entry = this.space.getEntry(key)
     const isCold = entry === undefined && this.space.isCold
-    const found = isCold ? await unlessAborted(this.space.fetchEntry(key), signal) : entry
+    const found = isCold
+      ? await unlessAborted(coldRead(this.name, 'getEntry', key, this.space.fetchEntry(key)), signal)
+      : entry
     return found as ReturnType<S['getEntry']>
   }
 

@@ -13,6 +13,7 @@ import { connect, type Socket } from 'node:net'
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError } from '../base/errors.ts'
 import { freshSeed, Prng } from '../base/prng.ts'
+import { publish } from '../observe/events.ts'
 import { Channel } from './channel.ts'
 import { listOf, numberOf, textOf } from './commands.ts'
 import type { Reply } from './replies.ts'
@@ -157,6 +158,7 @@ export class OwnerLink {
     }
     this.#isUp = true
     this.#upSinceMs = nowMs()
+    publish('ramcache:owner:found', () => ({ socket: path, pid: info.pid }))
     this.hot.open()
     if (this.cold.waiting > 0) void this.#dialCold()
   }
@@ -170,6 +172,7 @@ export class OwnerLink {
     this.#coldSocket?.destroy()
     this.hot.lose(why)
     if (!wasUp || this.#isClosed) return
+    publish('ramcache:owner:lost', () => ({ socket: this.#path, why }))
     if (nowMs() - this.#upSinceMs > steadyMs) this.#pauseMs = pauseMsFirst
     void this.#reconnect()
   }
