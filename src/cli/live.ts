@@ -1,6 +1,7 @@
 /** For verbs that talk to a store: to the process that has it open, or else by opening its directory themselves. */
 import { askOwner } from '../cache/internal.ts'
 import { type Cache, connect, type RamcacheError } from '../index.ts'
+import { startOf } from '../keep/arena-files.ts'
 import { isOwned, ownerOf } from '../native/open.ts'
 import { STORE_OPTIONS } from './arguments.ts'
 import { CliError, type CliIo, type OptionTable, type OptionValues } from './command.ts'
@@ -19,13 +20,19 @@ export const LIVE_HELP = `  -s, --socket URL  of the process that has the store 
   -n, --namespace NAME
 `
 
+interface Owner {
+  readonly url: string
+  /** Known by the directory alone. */
+  readonly pid?: number
+}
+
 /** Where whoever has the store open listens; `undefined` when nobody has. */
-function socketOf(values: OptionValues, io: CliIo): string | undefined {
+function findOwner(values: OptionValues, io: CliIo): Owner | undefined {
   const given = text(values.socket)
-  if (given !== undefined) return given
+  if (given !== undefined) return { url: given }
   if (values.dir === undefined) {
     const named = io.env.RAMCACHE_SOCKET || io.env.RAMCACHE_URL
-    if (named) return named
+    if (named) return { url: named }
   }
   const dir = directoryOf(values, io)
   if (!isOwned(dir)) return undefined
@@ -33,14 +40,20 @@ function socketOf(values: OptionValues, io: CliIo): string | undefined {
   if (socket === undefined || socket === '') {
     throw new CliError(ExitCode.unavailable, `process ${pid} has ${dir} open and listens to nobody`)
   }
-  return socket
+  return { url: socket, pid }
 }
 
-async function withClient<T>(url: string, io: CliIo, work: (cache: Cache) => Promise<T>): Promise<T> {
+/** Why nobody answers, when that can be seen from outside. */
+function whyOf({ pid }: Owner): string {
+  if (pid === undefined || startOf(pid)?.state !== 'T') return ''
+  return `; process ${pid}, which has the store open, is stopped: kill -CONT ${pid} lets it go on`
+}
+
+async function withClient<T>(owner: Owner, io: CliIo, work: (cache: Cache) => Promise<T>): Promise<T> {
   return foreseen(io, async () => {
-    const cache = await connect(url).catch((error: RamcacheError) => {
-      const isGone = error.code === 'ERR_RAMCACHE_UNAVAILABLE'
-      throw isGone ? new CliError(ExitCode.unavailable, error.message, { cause: error }) : error
+    const cache = await connect(owner.url).catch((error: RamcacheError) => {
+      if (error.code !== 'ERR_RAMCACHE_UNAVAILABLE') throw error
+      throw new CliError(ExitCode.unavailable, error.message + whyOf(owner), { cause: error })
     })
     try {
       return await work(cache)
@@ -59,8 +72,8 @@ export async function withCache<T>(
 ): Promise<T> {
   const name = text(values.namespace)
   const inNamespace = (cache: Cache) => work(name === undefined ? cache : namespaceIn(cache, name))
-  const url = await foreseen(io, async () => socketOf(values, io))
-  return url === undefined ? withStore(values, io, false, inNamespace) : withClient(url, io, inNamespace)
+  const owner = await foreseen(io, async () => findOwner(values, io))
+  return owner === undefined ? withStore(values, io, false, inNamespace) : withClient(owner, io, inNamespace)
 }
 
 /** By its full name; `a/b` is inside `a`. */
@@ -75,9 +88,9 @@ export async function withOwner<T>(
   io: CliIo,
   work: (call: (command: string) => Promise<unknown>, cache: Cache) => Promise<T>,
 ): Promise<T> {
-  const url = await foreseen(io, async () => socketOf(values, io))
-  if (url === undefined) {
+  const owner = await foreseen(io, async () => findOwner(values, io))
+  if (owner === undefined) {
     throw new CliError(ExitCode.unavailable, `nobody has ${directoryOf(values, io)} open`)
   }
-  return withClient(url, io, (cache) => work((command) => askOwner(cache, command), cache))
+  return withClient(owner, io, (cache) => work((command) => askOwner(cache, command), cache))
 }

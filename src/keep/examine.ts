@@ -125,7 +125,7 @@ function arenas(own: string | undefined): Finding[] {
       full,
       'stray-arena',
       'it belongs to other directories',
-      'whoever opens the directory whose file `owner` names it takes it over; of a directory that is gone, remove both files by hand',
+      'whoever opens the directory whose file `owner` names it takes it over; of a directory that is gone, remove both files by hand. Processes of another container look as if they were gone',
     ),
   ]
 }

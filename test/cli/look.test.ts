@@ -145,3 +145,23 @@ it('ends with 69 where nobody has the store open', async () => {
     expect(await cli([verb, '-d', dir], env)).toMatchObject({ code: 69, stdout: '' })
   }
 })
+
+it('says of an owner that is stopped how it goes on, and ends with 69', async () => {
+  const dir = join(folder, 'stopped')
+  const owner = await DaemonProcess.start(['--dir', dir, '--memory', '8mb'])
+  const pid = owner.process.pid as number
+  process.kill(pid, 'SIGSTOP')
+  try {
+    for (const verb of ['ping', 'stats']) {
+      const { code, stdout, stderr } = await cli([verb, '-d', dir], env)
+      expect({ code, stdout }).toEqual({ code: 69, stdout: '' })
+      expect(stderr).toContain(
+        `process ${pid}, which has the store open, is stopped: kill -CONT ${pid} lets it go on`,
+      )
+    }
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  expect((await cli(['ping', '-d', dir], env)).stdout).toMatch(/^PONG/)
+  await owner.end('SIGTERM')
+})

@@ -1,7 +1,7 @@
 /** What a killed owner leaves: the doctor says so, and brings all of it to disk. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
@@ -11,6 +11,9 @@ import { doctor } from '../../src/keep/doctor.ts'
 import { runCli } from '../cli/support.ts'
 import { testFolder } from '../support/folders.ts'
 import { openAt } from './values.ts'
+
+/** Of the superblock; `docs/FORMAT.md`. */
+const bucketCountWord = 16
 
 /** The number of the last key that was acknowledged for sure. */
 async function killedOwner(dir: string): Promise<number> {
@@ -60,4 +63,43 @@ it('is exported by the command line too, whatever memory it is given', async () 
   expect(exitCode).toBe(0)
   expect(stderr).toMatch(/taking over the memory that a process has left/)
   expect(stdout.split('\n').filter((line) => line.includes('"key":')).length).toBeGreaterThan(last)
+})
+
+it('of another directory is named and left alone, until that directory is opened', async () => {
+  const [dead, other] = [join(testFolder(), 'dead'), join(testFolder(), 'other')]
+  const last = await killedOwner(dead)
+  const { data, touch } = readOwnerFile(dead) as { data: string; touch: string }
+  await (await openAt(other)).close()
+  const strayIn = async (recover: boolean) => {
+    const { findings, isHealthy } = await doctor(other, { recover })
+    expect(isHealthy).toBe(true)
+    return findings.find(({ code }) => code === 'stray-arena')?.files ?? []
+  }
+  expect(await strayIn(false)).toEqual(expect.arrayContaining([data, touch]))
+  const { stdout } = await runCli(['doctor', '-d', other], {}, COMMANDS)
+  expect(stdout).toMatch(/^notice stray-arena: .*\n.*takes it over.*\n {4}\/dev\/shm\/ramcache-/m)
+  // Also when it is told to mend what it can: it may be all there is of somebody's writes.
+  expect(await strayIn(true)).toEqual(expect.arrayContaining([data, touch]))
+  expect([existsSync(data), existsSync(touch)]).toEqual([true, true])
+  expect(await keysIn(dead)).toBeGreaterThan(last)
+  expect(await strayIn(false)).not.toContain(data)
+})
+
+it('that had closed its store, but for the files of its memory, is cleaned up by recover', async () => {
+  const [dead, other] = [join(testFolder(), 'dead'), join(testFolder(), 'other')]
+  await killedOwner(dead)
+  const { data, touch } = readOwnerFile(dead) as { data: string; touch: string }
+  // The last that an owner does before it removes them: no buckets, which tells every reader.
+  const file = openSync(data, 'r+')
+  writeSync(file, Buffer.alloc(8), 0, 8, bucketCountWord * 8)
+  closeSync(file)
+  await (await openAt(other)).close()
+  const before = await doctor(other)
+  expect(before.findings.find(({ code }) => code === 'closed-arena')?.files).toEqual(
+    expect.arrayContaining([data, touch]),
+  )
+  expect(existsSync(data)).toBe(true)
+  const after = await doctor(other, { recover: true })
+  expect(after.done.join()).toContain(data)
+  expect([existsSync(data), existsSync(touch)]).toEqual([false, false])
 })

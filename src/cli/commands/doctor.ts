@@ -4,6 +4,9 @@ import type { Command } from '../command.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { checkCount, DIRECTORY_HELP, DIRECTORY_OPTIONS, directoryOf, foreseen, tiersOf } from '../offline.ts'
 
+/** Of a finding. */
+const filesShown = 10
+
 export const doctorCommand: Command = {
   name: 'doctor',
   help: `usage: ramcache doctor -d DIR [--recover]
@@ -29,9 +32,13 @@ ${DIRECTORY_HELP}  --recover        take over what a dead owner has left, make a
 function describe({ findings, done, isHealthy }: DoctorReport): string {
   const lines = [
     ...done.map((what) => `done: ${what}`),
-    ...findings.flatMap(({ level, code, message, advice }) => [
+    ...findings.flatMap(({ level, code, message, advice, files = [] }) => [
       `${level} ${code}: ${message}`,
       ...(advice === undefined ? [] : [`  ${advice}`]),
+      ...files.slice(0, filesShown).map((file) => `    ${file}`),
+      ...(files.length > filesShown
+        ? [`    ... and ${files.length - filesShown} more (--json has all)`]
+        : []),
     ]),
     isHealthy ? 'healthy' : 'not healthy',
   ]
