@@ -88,6 +88,9 @@ describe('redis_exporter', () => {
     const [[id, time, duration]] = (await redis.slowlog('GET', 1)) as [[number, number, number]]
     for (const number of [id, time, duration]) expect(number).toBeGreaterThanOrEqual(0)
     expect(await redis.latency('LATEST')).toEqual([])
-    expect(await redis.latency('HISTOGRAM')).toEqual([])
+    expect(await redis.latency('HISTOGRAM', 'get')).toEqual([
+      'get',
+      ['calls', expect.any(Number), 'histogram_usec', expect.any(Array)],
+    ])
   })
 })
