@@ -419,6 +419,9 @@ impl EventLoop {
         self.by_id.remove(&id);
         self.vacant.push(place);
         self.shared.registry.remove(id);
+        // What else knows it by its number has nobody to tell any more.
+        self.shared.untrack(id);
+        self.shared.monitors.remove(id);
     }
 
     /// Closes a connection at its place.
