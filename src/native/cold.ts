@@ -78,6 +78,8 @@ export class ColdReads {
 
   close(): void {
     if (this.#asker !== undefined) binding().unregisterAsker(this.#handle, this.#asker)
+    // Its bell may have been rung already, and is heard when nothing is there to be collected.
+    this.#asker = undefined
     const closed = new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
     for (const { reject } of this.#waiting.values()) reject(closed)
     this.#waiting.clear()

@@ -1,7 +1,8 @@
 /** Closing, twice, in both orders, while reads wait, with much that is not on disk yet, and not at all. */
 import { expect, it } from 'vitest'
-import { checkStore } from '../../src/cache/internal.ts'
+import { checkStore, engineOf } from '../../src/cache/internal.ts'
 import { type Cache, open } from '../../src/index.ts'
+import type { Engine } from '../../src/native/engine.ts'
 import { failure } from '../support/errors.ts'
 import { testFolder } from '../support/folders.ts'
 import { Child, removeArena } from './support.ts'
@@ -70,6 +71,24 @@ it('reads that wait at a close are refused or answered', async () => {
   await cache.close()
   expect((await Promise.all(reads)).every((isRight) => isRight)).toBe(true)
   await failure('ERR_RAMCACHE_CLOSED', () => cache.get('k0'))
+})
+
+it('an answer that comes when its cache has just been closed disturbs nobody', async () => {
+  const dir = testFolder()
+  await using owner = await open({ dir, memory: '1mb' })
+  for (let round = 0; round < 20; round++) {
+    const cache = await open({ dir, memory: '1mb' })
+    const engine = engineOf(cache) as Engine
+    await owner.set('k', round)
+    const answered = failure('ERR_RAMCACHE_CLOSED', () => engine.flush())
+    // The event loop stands still meanwhile, so the answer waits for its turn.
+    while ((engine.counters().below?.durability.dirtyBytes ?? 0) > 0);
+    engine.close()
+    await answered
+    await new Promise((resolve) => setImmediate(resolve))
+    await cache.close()
+  }
+  expect(await owner.get('k')).toBe(19)
 })
 
 it.each(['first', 'second', 'both at once'])('two who share a store: %s closes first', async (order) => {
