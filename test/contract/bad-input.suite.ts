@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { ErrorCode } from '../../src/index.ts'
 import { failure } from '../support/errors.ts'
-import type { Subject } from './cache.suite.ts'
+import type { Kind, Subject } from './cache.suite.ts'
 
 /** Input, and what the message must hold: the value and the limit. */
 type Case = readonly [string, unknown, ...string[]]
@@ -39,9 +39,13 @@ const badOptions: readonly Case[] = [
   ['a tag that is too long', { tags: ['x'.repeat(300)] }, '255 bytes'],
   ['too many tags', { tags: Array.from({ length: 600 }, (_, n) => `t${n}`) }, '600', '1024'],
   ['a signal that is none', { signal: 'stop' }, 'signal', '"stop"'],
-  ['durability that needs a disk', { durability: 'sync' }, '"sync"', 'ssd: false'],
   ['unknown durability', { durability: 'disk' }, '"disk"'],
   ['acknowledgement of later versions', { ack: { peers: 2 } }, 'peers', 'not supported by this version'],
+]
+
+/** Of a store without a disk. */
+const badInRam: readonly Case[] = [
+  ['durability that needs a disk', { durability: 'sync' }, '"sync"', 'ssd: false'],
 ]
 
 const badConditions: readonly Case[] = [
@@ -69,7 +73,7 @@ const badValues: readonly Case[] = [
   ['more than 64 MiB of text', 'x'.repeat(64 * 1024 ** 2 + 1), '67108865', 'bytes'],
 ]
 
-export function badInputContract(subject: Subject): void {
+export function badInputContract(subject: Subject, { hasDisk }: Kind): void {
   /** Runs what must fail, and sees that it changed nothing. */
   async function refused(code: ErrorCode, run: () => unknown, parts: readonly unknown[]): Promise<void> {
     const { cache } = subject
@@ -106,17 +110,20 @@ export function badInputContract(subject: Subject): void {
     for (const call of calls) await refused('ERR_RAMCACHE_KEY', call, parts)
   })
 
-  it.each(badOptions)('no write options: %s', async (_, options, ...parts) => {
-    const { cache } = subject
-    await cache.set('k', 1)
-    const calls = [
-      () => cache.set('k', 2, options as object),
-      () => cache.add('new', 2, options as object),
-      () => cache.setMany([['k', 2]], options as object),
-      () => cache.cas('k', 1, 2, options as object),
-    ]
-    for (const call of calls) await refused('ERR_RAMCACHE_CONFIG', call, parts)
-  })
+  it.each(hasDisk ? badOptions : [...badOptions, ...badInRam])(
+    'no write options: %s',
+    async (_, options, ...parts) => {
+      const { cache } = subject
+      await cache.set('k', 1)
+      const calls = [
+        () => cache.set('k', 2, options as object),
+        () => cache.add('new', 2, options as object),
+        () => cache.setMany([['k', 2]], options as object),
+        () => cache.cas('k', 1, 2, options as object),
+      ]
+      for (const call of calls) await refused('ERR_RAMCACHE_CONFIG', call, parts)
+    },
+  )
 
   it.each(badConditions)('no condition: %s', async (_, options, ...parts) => {
     const { cache } = subject
@@ -201,7 +208,8 @@ export function badInputContract(subject: Subject): void {
   it('no namespace options', async () => {
     const { cache } = subject
     await cache.set('k', 1)
-    for (const options of [{ ttl: 0 }, { tll: 5 }, { quota: '1mb' }, { durability: 'async' }, 5]) {
+    const inRam = hasDisk ? [] : [{ durability: 'async' }]
+    for (const options of [{ ttl: 0 }, { tll: 5 }, { quota: '1mb' }, { durability: 'disk' }, ...inRam, 5]) {
       await refused('ERR_RAMCACHE_CONFIG', () => cache.namespace('other', options as object), [])
     }
   })

@@ -18,6 +18,11 @@ import { streamContract } from './streams.suite.ts'
 
 export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placement>
 
+/** What a placement has, where that makes a difference to what must be refused. */
+export interface Kind {
+  readonly hasDisk: boolean
+}
+
 /** The store of the test that is running. */
 export interface Subject {
   readonly cache: Cache
@@ -28,7 +33,11 @@ export interface Subject {
   reopen(): Promise<Cache>
 }
 
-export function cacheContract(name: string, openPlacement: OpenPlacement): void {
+export function cacheContract(
+  name: string,
+  openPlacement: OpenPlacement,
+  kind: Kind = { hasDisk: false },
+): void {
   describe(`${name} cache`, () => {
     let current: Placement
     let others: Placement[] = []
@@ -69,6 +78,6 @@ export function cacheContract(name: string, openPlacement: OpenPlacement): void 
     describe('namespaces', () => namespaceContract(subject))
     describe('streams', () => streamContract(subject))
     describe('lifecycle', () => lifecycleContract(subject))
-    describe('bad input', () => badInputContract(subject))
+    describe('bad input', () => badInputContract(subject, kind))
   })
 }

@@ -92,9 +92,9 @@ export function expiryContract(subject: Subject): void {
   })
 
   it('counts the expired', async () => {
-    const { cache } = subject
+    const { cache, advance } = await subject.open({})
     await cache.set('k', 1, { ttl: 10 })
-    await subject.advance(10)
+    await advance(10)
     await cache.get('k')
     const stats = await cache.stats()
     expect(stats.misses).toBe(1)

@@ -35,7 +35,7 @@ export function namespaceContract(subject: Subject): void {
   })
 
   it('is cleared alone, and at once', async () => {
-    const { cache } = subject
+    const { cache } = await subject.open({})
     const other = cache.namespace('other')
     const inside = other.namespace('inside')
     await other.setMany(Array.from({ length: 5000 }, (_, n) => [`k${n}`, { n }]))
@@ -80,7 +80,7 @@ export function namespaceContract(subject: Subject): void {
   })
 
   it('is counted by its full name', async () => {
-    const { cache } = subject
+    const { cache } = await subject.open({})
     const inside = cache.namespace('a').namespace('b')
     await inside.set('k', 'value')
     await inside.get('k')

@@ -33,7 +33,7 @@ export function scanContract(subject: Subject): void {
   })
 
   it('describes entries like getEntry, without their value', async () => {
-    const { cache } = subject
+    const { cache } = await subject.open({})
     await cache.set('k', 'value', { ttl: 1000, tags: ['a', 'b'] })
     const { value, ...info } = (await cache.getEntry('k')) ?? { value: undefined }
     for await (const entry of cache.scan()) expect(entry).toEqual(info)

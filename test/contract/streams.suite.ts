@@ -100,7 +100,7 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   })
 
   it('reads only the chunks of the range', async () => {
-    const { cache } = subject
+    const { cache } = await subject.open({ memory: '8mb' })
     const bytes = patternOf(6 * chunkBytes)
     await write(cache, 'k', bytes)
     const stream = await cache.createReadStream('k', { start: chunkBytes + 5, end: 2 * chunkBytes + 5 })
@@ -176,7 +176,7 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   })
 
   it('keeps namespaces apart', async () => {
-    const { cache } = subject
+    const { cache } = await subject.open({ memory: '8mb' })
     const spaces = [cache, cache.namespace('a'), cache.namespace('a').namespace('b')]
     for (const [index, space] of spaces.entries()) {
       await write(space, 'k', patternOf(chunkBytes + index, index + 1))
@@ -219,7 +219,7 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   })
 
   it('holds a fast writer and a fast reader back', async () => {
-    const { cache } = subject
+    const { cache } = await subject.open({ memory: '8mb' })
     const stream = cache.createWriteStream('k')
     expect(stream.writableHighWaterMark).toBe(chunkBytes)
     stream.cork()
