@@ -19,6 +19,9 @@ mod start;
 mod touches;
 mod volatile;
 
+#[cfg(test)]
+mod tests;
+
 pub use drain::{Draining, Evicts, FilePart, LogState, Moved};
 pub use misses::{Answer, Bell, Miss, Misses, Purpose, Tier};
 pub use progress::{Orders, Progress};
