@@ -4,13 +4,14 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Cache } from '../../src/index.ts'
+import type { Cache, OpenOptions } from '../../src/index.ts'
 import { patternOf } from '../support/blobs.ts'
 import { failure } from '../support/errors.ts'
 import type { Subject } from './cache.suite.ts'
 
-/** Of a store of 8 MiB. */
+/** Of a store of so much memory. */
 export const chunkBytesUsual = 64 * 1024
+const memoryUsual = '8mb'
 
 export async function write(cache: Cache, key: string, bytes: Buffer, options?: object): Promise<void> {
   await end(cache.createWriteStream(key, options), bytes)
@@ -26,7 +27,11 @@ export async function read(cache: Pick<Cache, 'createReadStream'>, key: string, 
   return buffer(await cache.createReadStream(key, options))
 }
 
-export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): void {
+export function streamContract(
+  subject: Subject,
+  chunkBytes = chunkBytesUsual,
+  memory: OpenOptions['memory'] = memoryUsual,
+): void {
   it.each([0, 1, chunkBytes - 1, chunkBytes, chunkBytes + 1, 7 * chunkBytes + 12_345])(
     'gives %i bytes back as they were written',
     async (length) => {
@@ -100,7 +105,7 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   })
 
   it('reads only the chunks of the range', async () => {
-    const { cache } = await subject.open({ memory: '8mb' })
+    const { cache } = await subject.open({ memory })
     const bytes = patternOf(6 * chunkBytes)
     await write(cache, 'k', bytes)
     const stream = await cache.createReadStream('k', { start: chunkBytes + 5, end: 2 * chunkBytes + 5 })
@@ -176,7 +181,7 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   })
 
   it('keeps namespaces apart', async () => {
-    const { cache } = await subject.open({ memory: '8mb' })
+    const { cache } = await subject.open({ memory })
     const spaces = [cache, cache.namespace('a'), cache.namespace('a').namespace('b')]
     for (const [index, space] of spaces.entries()) {
       await write(space, 'k', patternOf(chunkBytes + index, index + 1))
@@ -219,7 +224,7 @@ export function streamContract(subject: Subject, chunkBytes = chunkBytesUsual): 
   })
 
   it('holds a fast writer and a fast reader back', async () => {
-    const { cache } = await subject.open({ memory: '8mb' })
+    const { cache } = await subject.open({ memory })
     const stream = cache.createWriteStream('k')
     expect(stream.writableHighWaterMark).toBe(chunkBytes)
     stream.cork()

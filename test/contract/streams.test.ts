@@ -36,7 +36,7 @@ describe('streams with the least memory above tiers', () => {
       return first().cache
     },
   }
-  streamContract(subject, 16 * 1024)
+  streamContract(subject, 16 * 1024, '512kb')
 
   function first(): Placement {
     return open[0] as Placement

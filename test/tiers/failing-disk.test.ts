@@ -121,7 +121,7 @@ it('read-only meanwhile: poisoned, reads go on, opening again heals', async () =
   await expectAll(again, 0, written)
   expect(await again.get('before')).toBe(1)
   await again.set('after', 1, { durability: 'sync' })
-  expect((await again.stats()).durability).toMatchObject({ poisoned: false })
+  expect((await again.stats()).durability).toMatchObject({ poisoned: false, replayedBytes: 0 })
 })
 
 it('a write that fails in the middle: poisoned, and nothing acknowledged is lost', () => {
@@ -136,13 +136,18 @@ it('says how much is not durable yet', async () => {
   const [dir, disk] = [testFolder(), smallDisk(64)]
   const cache = await openOn(dir, disk)
   await cache.flush()
-  expect((await cache.stats()).durability).toEqual({ dirtyBytes: 0, flushLagMs: 0, poisoned: false })
+  expect((await cache.stats()).durability).toEqual({
+    dirtyBytes: 0,
+    flushLagMs: 0,
+    poisoned: false,
+    replayedBytes: 0,
+  })
   for (let n = 0; n < 200; n++) await cache.set(`k${n}`, textOf(n))
   const { dirtyBytes } = (await cache.stats()).durability
   expect(dirtyBytes).toBeGreaterThan(200 * 1000)
   expect(dirtyBytes).toBeLessThan(200 * 1300)
   await vi.waitFor(async () => expect((await cache.stats()).durability.flushLagMs).toBeGreaterThan(0))
   // Within a second by itself.
-  const clean = { dirtyBytes: 0, flushLagMs: 0, poisoned: false }
+  const clean = { dirtyBytes: 0, flushLagMs: 0, poisoned: false, replayedBytes: 0 }
   await vi.waitFor(async () => expect((await cache.stats()).durability).toEqual(clean), { timeout: 30_000 })
 })

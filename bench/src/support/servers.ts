@@ -26,6 +26,10 @@ export function isInstalled(program: string): boolean {
 
 /** Resolves when it takes connections. */
 async function begun(name: string, child: ChildProcess, socket: string): Promise<Server> {
+  // Whatever becomes of this process.
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
   let code: number | null | undefined
   child.once('exit', (status) => {
     code = status
