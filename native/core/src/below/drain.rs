@@ -102,10 +102,13 @@ impl Spared {
 }
 
 impl Below {
-    /// Why values wait for room, if they do.
-    pub(super) fn wants_room(&self) -> Option<StoreError> {
+    /// Why values wait for room, if they do: where some may be dropped for others.
+    pub(super) fn wants_room(&self, store: &Store) -> Option<StoreError> {
         let least = self.wait_below.load(Ordering::Relaxed);
-        let free = if least == 0 { return None } else { self.log.free_bytes().ok()? };
+        if least == 0 || !store.may_drop_any() {
+            return None;
+        }
+        let free = self.log.free_bytes().ok()?;
         let dir = self.dir.join("log");
         let message = || {
             format!(

@@ -93,7 +93,7 @@ impl Follower<'_> {
         self.looked = Instant::now();
         // A look that fails is made again.
         let has_reserve = matches!(self.below.log.restore_reserve(), Ok(true));
-        if is_short && has_reserve && self.below.wants_room().is_none() {
+        if is_short && has_reserve && self.below.wants_room(self.store).is_none() {
             self.below.progress.set_shortage(None);
         }
     }
@@ -151,7 +151,7 @@ impl Follower<'_> {
         }
         if self.below.progress.shortage().is_none() {
             // Before it is full: what makes room needs some itself.
-            self.below.progress.set_shortage(self.below.wants_room());
+            self.below.progress.set_shortage(self.below.wants_room(self.store));
         }
         let word = self.store.arena.superblock(superblock::LOGGED_CLOCK);
         word.store(newest.max(word.load(Ordering::Relaxed)), Ordering::Relaxed);

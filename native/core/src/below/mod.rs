@@ -179,7 +179,8 @@ impl Below {
             recency: Recency::new(slots),
             has_lower: options.has_lower,
             is_making_room: AtomicBool::new(true),
-            wait_below: AtomicU64::new(0),
+            // Also before the thread that makes room has looked for the first time.
+            wait_below: AtomicU64::new(options.reserve_bytes),
             first_file: volatile::first_file(store, &log),
             covered: AtomicU64::new(0),
             log,
