@@ -53,9 +53,12 @@ const samplesAfterHits = 8
 
 const chance = new Prng(freshSeed())
 
-/** Where a record was found, and what stood there. */
-interface Place {
-  readonly bytes: number
+/** A value and where it was found: all that a hit looks at, in one object. */
+class Near {
+  readonly value: unknown
+  /** `undefined` for what needs no copies. */
+  readonly copier: Copier | undefined
+  isFrozen = false
   /** The slot, as the arena counts its words. */
   readonly slot: number
   /** The same one in a view, which has no words any more when another one has taken its place. */
@@ -66,22 +69,6 @@ interface Place {
   readonly generation: number
   readonly epoch: number
   /** Milliseconds since 1970; 0 = never. */
-  readonly expiresAt: number
-}
-
-/** A value and where it was found: all that a hit looks at, in one object. */
-class Near {
-  readonly value: unknown
-  /** `undefined` for what needs no copies. */
-  readonly copier: Copier | undefined
-  isFrozen = false
-  readonly slot: number
-  readonly words: Float64Array
-  readonly word: number
-  readonly bits: number
-  readonly generationHalf: number
-  readonly generation: number
-  readonly epoch: number
   readonly expiresAt: number
   readonly bytes: number
 
@@ -99,6 +86,9 @@ class Near {
     this.bytes = place.bytes
   }
 }
+
+/** Where a record was found, and what stood there. */
+type Place = Omit<Near, 'value' | 'copier' | 'isFrozen'>
 
 export class NearCache {
   readonly #view: ArenaView

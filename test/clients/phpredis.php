@@ -137,8 +137,8 @@ function locks(string $socket): array
     $held = client($socket)->ttl('SESS:abc_LOCK');
     // There are no scripts, so the lock ends by its expiry.
     @session_write_close();
-    while (client($socket)->exists('SESS:abc_LOCK')) {
-        usleep(1000);
+    $watching = client($socket);
+    while ($watching->exists('SESS:abc_LOCK')) {
     }
     ini_set('redis.session.locking_enabled', '0');
     session_id('abc');
