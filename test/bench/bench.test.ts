@@ -11,7 +11,7 @@ it('all benchmarks run at a small size', { timeout: 300_000 }, () => {
     cwd: root,
     encoding: 'utf8',
   })
-  const tiers = ['disk', 'index-checkpoint', 'cold-batches']
+  const tiers = ['disk', 'restart', 'index-checkpoint', 'cold-batches']
   const shared = ['reads', 'objects', 'shared', 'socket', 'contention', 'tail']
   for (const name of ['call-cost', ...shared, 'memory', 'growth', ...tiers]) {
     expect(output).toContain(`== ${name}`)
