@@ -37,11 +37,11 @@ const namespaceWords = 16
 const counterHalves = 256
 const hitsHalf = 4
 
-/** Reads after which it is asked whether it is worth it, for each entry that may be kept; at least so many. */
+/** Misses after which it is asked whether it is worth it, for each entry that may be kept; at least so many. */
 const windowPerEntry = 2
 const windowLeast = 1024
-/** The share of them that must be answered; else it rests for as many times as long. */
-const worthShare = 1 / 8
+/** Hits for each of them that make it worth it; else it rests for as many times as long. */
+const worthHits = 1 / 8
 const restFactor = 16
 /** Keys of which is remembered that they were read once: as many as may be kept, within these. */
 const onceLeast = 256
@@ -103,9 +103,11 @@ export class NearCache {
   readonly #once: Uint32Array
   readonly #window: number
   #resting = 0
-  #reads = 0
+  #misses = 0
+  /** Those up to the last sample: a hit counts itself for everybody to see, not a second time. */
   #hits = 0
   #untilSample = sampleEvery
+  #sampleStep = sampleEvery
 
   constructor(view: ArenaView, [namespace, counterSlot]: readonly [number, number], limits: NearLimits) {
     this.#view = view
@@ -132,16 +134,14 @@ export class NearCache {
 
   /** The current value of a key, counted as a hit; `undefined` when it is not here. */
   find(key: string, wantsFrozen: boolean): unknown {
-    if (this.#reads++ === this.#window) this.#judge()
     let near = this.#young.get(key)
     if (near === undefined) {
       near = this.#old.get(key)
-      if (near === undefined) return undefined
+      if (near === undefined) return this.#missed()
       this.#old.delete(key)
       this.#put(key, near)
     }
-    if (!this.#isCurrent(near)) return undefined
-    this.#hits++
+    if (!this.#isCurrent(near)) return this.#missed()
     const { counters } = this.#view
     const low = ((counters[this.#hitsHalf] as number) + 1) >>> 0
     counters[this.#hitsHalf] = low
@@ -185,7 +185,9 @@ export class NearCache {
     counters[samples + 2] = slot >>> 0
     counters[samples + 3] = Math.floor(slot / 2 ** 32)
     counters[samples] = ((counters[samples] as number) + 1) >>> 0
-    this.#untilSample = 1 + chance.below(2 * sampleEvery - 1)
+    this.#hits += this.#sampleStep
+    this.#sampleStep = 1 + chance.below(2 * sampleEvery - 1)
+    this.#untilSample = this.#sampleStep
   }
 
   /** Keeps a value that nobody else has, and gives it out: frozen, a copy, or itself where it cannot be kept. */
@@ -226,12 +228,13 @@ export class NearCache {
     this.#youngBytes += near.bytes
   }
 
-  #judge(): void {
-    if (this.#hits < this.#reads * worthShare) {
+  #missed(): undefined {
+    if (++this.#misses < this.#window) return
+    if (this.#hits < this.#misses * worthHits) {
       this.#resting = this.#window * restFactor
       this.clear()
     }
-    this.#reads = 0
+    this.#misses = 0
     this.#hits = 0
   }
 
