@@ -1,5 +1,6 @@
 /** What an operator asks the process that owns a store, over its socket: hot keys, slow commands, how long commands run. */
-import { type Argument, listOf, numberOf, textOf } from '../client/commands.ts'
+import { listOf, numberOf, textOf } from '../client/commands.ts'
+import type { Argument } from '../client/outbox.ts'
 import type { RemoteStore } from '../client/remote-store.ts'
 import type { Reply } from '../client/replies.ts'
 import { engineOf } from './internal.ts'

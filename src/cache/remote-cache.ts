@@ -64,13 +64,17 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
         : { ...(ttlMs === undefined ? {} : { ttlMs }), ...(durability === undefined ? {} : { durability }) }
   }
 
-  async set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
-    const write =
-      options === undefined ? this.#defaults : this.#write(validateSet(options, 'set()'), options, 'set()')
-    this.ensureOpen()
-    checkKey(key)
-    const version = await unlessAborted(this.space.set(key, value, write), options?.signal)
-    return version === undefined ? undefined : { version }
+  /** Not an `async` function: each promise between the caller and the answer costs as much as writing the command. */
+  set(key: Key, value: unknown, options?: SetOptions): Promise<{ version: string } | undefined> {
+    try {
+      const write =
+        options === undefined ? this.#defaults : this.#write(validateSet(options, 'set()'), options, 'set()')
+      this.ensureOpen()
+      checkKey(key)
+      return unlessAborted(this.space.set(key, value, write), options?.signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async setMany(entries: Iterable<readonly [Key, unknown]>, options?: WriteOptions): Promise<void> {

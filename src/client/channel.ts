@@ -1,7 +1,8 @@
 /**
  * Commands to the owner in the order in which they were given, over whatever connection there is.
  *
- * - Commands of one tick go out in one write; nobody waits for the answer to the one before.
+ * - Commands of one tick go out in one write, or in a few when they are many: the owner begins with the first while the
+ *   last are being written. Nobody waits for the answer to the one before.
  * - A command is *unsent* until it is handed to a connection, then *sent* until it is answered. What was sent when a
  *   connection is lost may have been carried out: only what is repeatable, reads, is sent again; the others reject and
  *   say so.
@@ -11,23 +12,62 @@
 import type { Socket } from 'node:net'
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError } from '../base/errors.ts'
-import { type Argument, encodeCommand, errorOf } from './commands.ts'
+import { errorOf } from './commands.ts'
 import { Fifo } from './fifo.ts'
+import { type Argument, Outbox, type Piece } from './outbox.ts'
 import { ErrorReply, type Reply, ReplyParser } from './replies.ts'
 
 /** Bytes of commands without an answer, unless told otherwise. One may be longer, alone. */
 const queueBytesMaxUsual = 256 * 1024 * 1024
-/** Commands are put together up to this for a write; a longer one goes on its own. */
-const joinedBytesMax = 64 * 1024
+/** So many bytes do not wait for the end of the tick. */
+const readyBytes = 16 * 1024
 
-interface Command {
+/** What a reply means to who waits for it. */
+type Read<T> = (reply: Reply, command: string) => T
+
+class Command {
   readonly name: string
-  readonly bytes: Buffer
+  readonly piece: Piece
   readonly isRepeatable: boolean
+  readonly #read: Read<unknown> | undefined
+  readonly #resolve: (value: never) => void
+  readonly reject: (error: unknown) => void
   /** On the monotonic clock, for one that waits for a connection. */
   deadlineMs: number
-  resolve(reply: Reply): void
-  reject(error: RamcacheError): void
+
+  constructor(
+    name: string,
+    piece: Piece,
+    isRepeatable: boolean,
+    deadlineMs: number,
+    read: Read<unknown> | undefined,
+    resolve: (value: never) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.name = name
+    this.piece = piece
+    this.isRepeatable = isRepeatable
+    this.deadlineMs = deadlineMs
+    this.#read = read
+    this.#resolve = resolve
+    this.reject = reject
+  }
+
+  answer(reply: Reply): void {
+    if (reply instanceof ErrorReply) {
+      this.reject(errorOf(reply, this.name))
+      return
+    }
+    try {
+      this.#resolve((this.#read === undefined ? reply : this.#read(reply, this.name)) as never)
+    } catch (error) {
+      this.reject(error)
+    }
+  }
+
+  get bytes(): number {
+    return this.piece.end - this.piece.start
+  }
 }
 
 export interface ChannelOptions {
@@ -44,7 +84,9 @@ export class Channel {
   /** Commands may be sent: whoever is at the other end has been asked who it is. */
   #isOpen = false
   #parser = new ReplyParser()
+  readonly #outbox = new Outbox()
   #unsent: Command[] = []
+  #unsentBytes = 0
   readonly #sent = new Fifo<Command>()
   #bytes = 0
   #isFlushing = false
@@ -65,21 +107,34 @@ export class Channel {
     return this.#isOpen ? 0 : this.#unsent.length
   }
 
-  /** Arguments are taken over at once. Rejects with the owner's error, or with ERR_RAMCACHE_UNAVAILABLE. */
-  request(name: string, args: readonly Argument[], isRepeatable: boolean): Promise<Reply> {
+  /**
+   * Arguments are taken over at once. Resolves to the reply, or to what `read` makes of it. Rejects with the owner's
+   * error, or with ERR_RAMCACHE_UNAVAILABLE.
+   */
+  request(name: string, args: readonly Argument[], isRepeatable: boolean): Promise<Reply>
+  request<T>(name: string, args: readonly Argument[], isRepeatable: boolean, read: Read<T>): Promise<T>
+  request<T>(
+    name: string,
+    args: readonly Argument[],
+    isRepeatable: boolean,
+    read?: Read<T>,
+  ): Promise<Reply | T> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
-    const bytes = encodeCommand([name, ...args])
+    const piece = this.#outbox.add(name, args)
+    const bytes = piece.end - piece.start
     const { queueBytesMax = queueBytesMaxUsual } = this.#options
-    if (this.#bytes > 0 && this.#bytes + bytes.length > queueBytesMax) {
+    if (this.#bytes > 0 && this.#bytes + bytes > queueBytesMax) {
       const message = `${name} was not carried out: ${this.#bytes} bytes of commands wait for the owner already, the limit is ${queueBytesMax}`
       return Promise.reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message))
     }
     return new Promise((resolve, reject) => {
       const deadlineMs = this.#isOpen ? 0 : nowMs() + this.#options.timeoutMs
-      this.#unsent.push({ name, bytes, isRepeatable, deadlineMs, resolve, reject })
-      this.#bytes += bytes.length
-      if (this.#isOpen) this.#schedule()
-      else this.#options.onWaiting()
+      this.#unsent.push(new Command(name, piece, isRepeatable, deadlineMs, read, resolve, reject))
+      this.#bytes += bytes
+      this.#unsentBytes += bytes
+      if (!this.#isOpen) this.#options.onWaiting()
+      else if (this.#unsentBytes >= readyBytes) this.#flush()
+      else this.#schedule()
     })
   }
 
@@ -93,10 +148,10 @@ export class Channel {
   /** Sends a command ahead of all others. */
   greet(name: string, ...args: Argument[]): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const bytes = encodeCommand([name, ...args])
-      this.#sent.push({ name, bytes, isRepeatable: false, deadlineMs: 0, resolve, reject })
-      this.#bytes += bytes.length
-      this.#socket?.write(bytes)
+      const command = new Command(name, this.#outbox.add(name, args), false, 0, undefined, resolve, reject)
+      this.#sent.push(command)
+      this.#bytes += command.bytes
+      this.#socket?.write(bytesOf(command.piece))
     })
   }
 
@@ -118,11 +173,12 @@ export class Channel {
         again.push(command)
         continue
       }
-      this.#bytes -= command.bytes.length
+      this.#bytes -= command.bytes
       const message = `the connection to the owner of the store was lost before ${command.name} was answered (${why}): it may or may not have been carried out`
       command.reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message))
     }
     this.#unsent = [...again, ...this.#unsent]
+    this.#unsentBytes = 0
     const deadlineMs = nowMs() + this.#options.timeoutMs
     for (const command of this.#unsent) command.deadlineMs = deadlineMs
     if (this.#unsent.length > 0) this.#options.onWaiting()
@@ -137,7 +193,7 @@ export class Channel {
     if (late.length === 0) return
     this.#unsent = this.#unsent.filter((command) => command.deadlineMs > now)
     for (const command of late) {
-      this.#bytes -= command.bytes.length
+      this.#bytes -= command.bytes
       const message = `${command.name} was not carried out: no owner of the store was to be reached for ${this.#options.timeoutMs} ms (${why})`
       command.reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message))
     }
@@ -173,30 +229,32 @@ export class Channel {
     if (this.#isFlushing) return
     this.#isFlushing = true
     this.#socket?.ref()
-    process.nextTick(() => this.#flush())
+    process.nextTick(() => {
+      this.#isFlushing = false
+      this.#flush()
+    })
   }
 
+  /** Commands that stand one behind the other in a block are one write. */
   #flush(): void {
-    this.#isFlushing = false
     const socket = this.#socket
     if (socket === undefined || !this.#isOpen) return
     const commands = this.#unsent
     this.#unsent = []
-    socket.cork()
-    let joined: Buffer[] = []
-    let joinedBytes = 0
+    this.#unsentBytes = 0
+    let ready: Piece | undefined
     for (const command of commands) {
       this.#sent.push(command)
-      if (joinedBytes + command.bytes.length > joinedBytesMax && joinedBytes > 0) {
-        socket.write(Buffer.concat(joined))
-        joined = []
-        joinedBytes = 0
+      const { piece } = command
+      if (ready === undefined) ready = piece
+      else if (ready.block === piece.block && ready.end === piece.start) {
+        ready = { block: ready.block, start: ready.start, end: piece.end }
+      } else {
+        socket.write(bytesOf(ready))
+        ready = piece
       }
-      joined.push(command.bytes)
-      joinedBytes += command.bytes.length
     }
-    if (joinedBytes > 0) socket.write(joined.length === 1 ? (joined[0] as Buffer) : Buffer.concat(joined))
-    socket.uncork()
+    if (ready !== undefined) socket.write(bytesOf(ready))
   }
 
   #receive(socket: Socket, bytes: Buffer): void {
@@ -214,12 +272,15 @@ export class Channel {
         socket.destroy(new Error('an answer to nothing'))
         return
       }
-      this.#bytes -= command.bytes.length
-      if (reply instanceof ErrorReply) command.reject(errorOf(reply, command.name))
-      else command.resolve(reply)
+      this.#bytes -= command.bytes
+      command.answer(reply)
     }
     if (this.pending === 0) this.#idle()
   }
+}
+
+function bytesOf({ block, start, end }: Piece): Buffer {
+  return block.subarray(start, end)
 }
 
 function nowMs(): number {

@@ -1,40 +1,9 @@
-/** Commands on their way to the owner, as bytes of the protocol (docs/PROTOCOL.md), and what its answers mean. */
+/** What the owner is told beside keys and values (docs/PROTOCOL.md), and what its answers mean. */
 import { type ErrorCode, errorTable, RamcacheError } from '../base/errors.ts'
 import type { WriteOptions } from '../native/engine.ts'
 import { tagBytes } from '../native/write-options.ts'
+import type { Argument } from './outbox.ts'
 import type { ErrorReply, Reply } from './replies.ts'
-
-export type Argument = string | number | Uint8Array
-
-/** A list of bulk strings, as every command is sent. */
-export function encodeCommand(args: readonly Argument[]): Buffer {
-  const head = `*${args.length}\r\n`
-  // First how long it is: most commands then fit into memory of the pool, in one piece.
-  let bytes = head.length
-  const lengths: number[] = []
-  for (const argument of args) {
-    const length = argument instanceof Uint8Array ? argument.length : Buffer.byteLength(`${argument}`)
-    lengths.push(length)
-    bytes += 5 + digitsOf(length) + length
-  }
-  const command = Buffer.allocUnsafe(bytes)
-  let at = command.write(head, 0, 'latin1')
-  for (const [index, argument] of args.entries()) {
-    at += command.write(`$${lengths[index]}\r\n`, at, 'latin1')
-    if (argument instanceof Uint8Array) {
-      command.set(argument, at)
-      at += argument.length
-    } else {
-      at += command.write(`${argument}`, at)
-    }
-    at += command.write('\r\n', at, 'latin1')
-  }
-  return command
-}
-
-function digitsOf(length: number): number {
-  return length < 10 ? 1 : `${length}`.length
-}
 
 /** The words for what a write was told. What it was not told is the owner's to decide. */
 export function optionWords(options: WriteOptions | undefined): Argument[] {

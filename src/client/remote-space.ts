@@ -1,7 +1,8 @@
 /** One namespace of a store that another process owns: reads as `SharedRead` has them, and writes over the socket. */
 import type { Encoded } from '../codec/value.ts'
 import type { Durability, EntryInfo, Key, WriteOptions } from '../native/engine.ts'
-import { type Argument, listOf, numberOf, optionWords, textOf } from './commands.ts'
+import { listOf, numberOf, optionWords, textOf } from './commands.ts'
+import type { Argument } from './outbox.ts'
 import type { Reply } from './replies.ts'
 import { isClosed, SharedRead } from './shared-read.ts'
 
@@ -15,11 +16,12 @@ export interface RemotePage {
 }
 
 export class RemoteSpace extends SharedRead {
-  /** The new version, or `undefined` when a condition did not hold. */
-  async set(key: Key, value: unknown, options?: WriteOptions): Promise<string | undefined> {
+  /** `undefined` when a condition did not hold. Throws what cannot be stored. */
+  set(key: Key, value: unknown, options?: WriteOptions): Promise<{ version: string } | undefined> {
     const { type, bytes } = this.#encode(value)
-    const reply = await this.#write('RC.SET', [key, type, bytes, ...optionWords(options)])
-    return reply === null ? undefined : textOf(reply, 'RC.SET')
+    const args: Argument[] = [this.name, key, type, bytes]
+    if (options !== undefined) args.push(...optionWords(options))
+    return this.source.hot.request('RC.SET', args, false, versionOf)
   }
 
   /** All or nothing, seen at once. */
@@ -84,6 +86,10 @@ export class RemoteSpace extends SharedRead {
       return this.shared.encodeSelfContained(value)
     }
   }
+}
+
+function versionOf(reply: Reply, command: string): { version: string } | undefined {
+  return reply === null ? undefined : { version: textOf(reply, command) }
 }
 
 function scannedOf(row: Reply): RemotePage['entries'][number] {

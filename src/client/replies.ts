@@ -27,6 +27,7 @@ const lineBytesMax = 64 * 1024
 
 const cr = 13
 const lf = 10
+const zero = 48
 const noBytes = Buffer.alloc(0)
 
 interface Open {
@@ -67,6 +68,8 @@ export class ReplyParser {
   #element(source: Buffer, at: number, replies: Reply[]): number {
     this.#wantedBytes = source.length - at + 1
     if (at === source.length) return -1
+    const short = this.#shortBulk(source, at, replies)
+    if (short > 0) return short
     const end = source.indexOf(lf, at)
     if (end < 0) {
       if (source.length - at > lineBytesMax) throw corrupt(`a line of more than ${lineBytesMax} bytes`)
@@ -93,6 +96,17 @@ export class ReplyParser {
       default:
         throw corrupt(`a reply that begins with the byte ${source[at]}`)
     }
+  }
+
+  /** Most replies: a whole string of ten to 99 bytes, without a call into native code. 0 when it is something else. */
+  #shortBulk(source: Buffer, at: number, replies: Reply[]): number {
+    if (source[at] !== 0x24 || source[at + 3] !== cr || source[at + 4] !== lf) return 0
+    const [tens, ones] = [(source[at + 1] as number) - zero, (source[at + 2] as number) - zero]
+    const end = at + 5 + tens * 10 + ones
+    const isTwoDigits = tens >= 1 && tens <= 9 && ones >= 0 && ones <= 9
+    if (!isTwoDigits || source[end] !== cr || source[end + 1] !== lf) return 0
+    this.#take(source.subarray(at + 5, end), replies)
+    return end + 2
   }
 
   #bulk(source: Buffer, at: number, from: number, text: string, replies: Reply[]): number {

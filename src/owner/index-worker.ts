@@ -23,6 +23,7 @@ import { serveJobs } from './job-server.ts'
 import { LogDrain } from './log-drain.ts'
 import { LiveBytes, reportIndex } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
+import { standBack } from './priority.ts'
 import { Recall } from './recall.ts'
 import { servePages } from './scan-pages.ts'
 import { startThread } from './threads.ts'
@@ -240,6 +241,7 @@ async function run(): Promise<void> {
   const hot = new HotSet(handle, data.warms, (message) => warnings.push(message))
   const started: FromKeeper = { kind: 'started', pinned: found.pinned, warnings }
   port.postMessage(started)
+  standBack()
   const stopped = new Promise<void>((resolve) => {
     port.on('message', (message: Stop) => {
       isStopping = message.kind === 'stop'

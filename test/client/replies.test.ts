@@ -1,6 +1,6 @@
 /** Replies come in pieces, and from somebody who may be broken. */
 import { describe, expect, it } from 'vitest'
-import { encodeCommand } from '../../src/client/commands.ts'
+import { Outbox } from '../../src/client/outbox.ts'
 import { ErrorReply, type Reply, ReplyParser } from '../../src/client/replies.ts'
 import { failure } from '../support/errors.ts'
 
@@ -89,12 +89,34 @@ describe('replies', () => {
 })
 
 it('commands are lists of strings, whatever they hold', () => {
-  const command = encodeCommand(['RC.SET', 'é\r\n', Buffer.from([0, 255, 13, 10]), 12, '', 1e21])
+  const outbox = new Outbox()
+  const encode = (name: string, ...args: (string | number | Buffer)[]) => {
+    const { block, start, end } = outbox.add(name, args)
+    return block.subarray(start, end)
+  }
+  const command = encode('RC.SET', 'é\r\n', Buffer.from([0, 255, 13, 10]), 12, '', 1e21)
   const sent = '*6\r\n$6\r\nRC.SET\r\n$4\r\né\r\n\r\n$4\r\n'
   expect(command.subarray(0, Buffer.byteLength(sent)).toString()).toBe(sent)
   expect(parse([command])).toEqual([
     ['RC.SET', 'é\r\n', Buffer.from([0, 255, 13, 10]), '12', '', '1e+21'].map((part) => Buffer.from(part)),
   ])
-  const long = encodeCommand(['x'.repeat(1000), Buffer.alloc(100_000, 7)])
-  expect((parse([long])[0] as Buffer[]).map(({ length }) => length)).toEqual([1000, 100_000])
+  // Every length of an argument around where one more digit, another way of writing or another block begins.
+  const lengths = [
+    0, 1, 9, 10, 31, 32, 33, 63, 64, 65, 99, 100, 101, 999, 1000, 5000, 16_000, 17_000, 65_536, 100_000,
+  ]
+  const letters = ['x', 'ü', '€', '😀']
+  const before = [command]
+  for (const length of lengths) {
+    for (const letter of letters) {
+      const text = letter.repeat(length)
+      const bytes = Buffer.alloc(length, 7)
+      const long = encode('RC.X', text, bytes, 'x'.repeat(length))
+      expect(parse([long])).toEqual([
+        [Buffer.from('RC.X'), Buffer.from(text), bytes, Buffer.from('x'.repeat(length))],
+      ])
+      before.push(long)
+    }
+  }
+  // None of it was written over.
+  expect(parse(before)).toHaveLength(1 + lengths.length * letters.length)
 })

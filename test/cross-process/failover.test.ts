@@ -189,6 +189,9 @@ it('threads join like processes, and take over together', async () => {
   const seen = started.map(message)
   for (const worker of started) worker.postMessage('go on')
   expect(await Promise.all(seen)).toEqual(Array(workers).fill(workers * count))
+  const exits = started.map((worker) => once(worker, 'exit'))
+  for (const worker of started) worker.postMessage('close')
+  for (const exit of exits) expect(await exit).toEqual([0])
 })
 
 it('what one process was told is written is read by every other one at once', async () => {

@@ -31,6 +31,8 @@ pub struct Connection {
     pub is_broken: bool,
     /// It is in the list of those that have something to do.
     pub is_queued: bool,
+    /// Nothing was left to read or run at the end of its last turn.
+    pub is_starved: bool,
     /// Accounted to all connections.
     pub counted_input: usize,
     pub counted_output: usize,

@@ -29,6 +29,9 @@ const EVENTS: usize = 256;
 /// Connections accepted between two looks at the others.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// How long replies wait for those of other connections, at most, beside the turn of one of them.
+const REPLIES_WAIT: Duration = Duration::from_micros(50);
+
 /// Where an answer goes: a slot of a connection.
 #[derive(Clone, Copy)]
 pub struct Address {
@@ -53,12 +56,16 @@ pub struct EventLoop {
     by_id: HashMap<u64, usize>,
     /// Places of connections that have something to do.
     pub busy: VecDeque<usize>,
+    /// Of those that had a turn in this round.
+    pub turned: Vec<usize>,
     pub worker: Worker,
     /// Who waits for what: questions to the tiers below, and requests to the control plane.
     pub questions: HashMap<u64, Question>,
     pub requests: HashMap<u64, Address>,
     pub next_request: u64,
     pub received: Vec<u8>,
+    /// The time, while this thread does nothing but run the commands that it has read: each looks at the clock once.
+    pub now: Option<Instant>,
     stopping: Option<Instant>,
 }
 
@@ -75,10 +82,12 @@ impl EventLoop {
             vacant: Vec::new(),
             by_id: HashMap::new(),
             busy: VecDeque::new(),
+            turned: Vec::new(),
             questions: HashMap::new(),
             requests: HashMap::new(),
             next_request: 0,
             received: vec![0; RECEIVE_BYTES],
+            now: None,
             stopping: None,
             shared,
         }
@@ -127,18 +136,40 @@ impl EventLoop {
             if self.is_acceptable {
                 self.accept();
             }
-            for _ in 0..self.busy.len() {
-                let Some(place) = self.busy.pop_front() else { break };
-                let turned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.turn(place)));
-                if turned.is_err() {
-                    self.forget(place);
-                }
-            }
+            self.round();
             if !is_idle && !self.shared.options.spin.is_zero() {
                 awake_until = Instant::now() + self.shared.options.spin;
             }
         }
         self.end();
+    }
+
+    /// A turn for each connection that has something to do. Replies go out at its end, or before when it takes long.
+    fn round(&mut self) {
+        let mut since = Instant::now();
+        for _ in 0..self.busy.len() {
+            let Some(place) = self.busy.pop_front() else { break };
+            self.guarded(place, EventLoop::turn);
+            if let Some(now) = self.now.filter(|now| *now - since > REPLIES_WAIT) {
+                self.finish_all();
+                since = now;
+            }
+        }
+        self.finish_all();
+    }
+
+    fn finish_all(&mut self) {
+        for place in std::mem::take(&mut self.turned) {
+            self.guarded(place, EventLoop::finish);
+        }
+    }
+
+    /// A fault of ours ends the connection that it came up with, not the thread.
+    fn guarded(&mut self, place: usize, work: fn(&mut EventLoop, usize)) {
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(self, place)));
+        if done.is_err() {
+            self.forget(place);
+        }
     }
 
     /// How long this thread may sleep; `None` = until something comes.
@@ -261,6 +292,7 @@ impl EventLoop {
             is_ended: false,
             is_broken: false,
             is_queued: false,
+            is_starved: false,
             counted_input: 0,
             counted_output: 0,
         }));

@@ -61,10 +61,22 @@ fn redis_error_line(error: &StoreError, resp: Resp) -> Vec<u8> {
 }
 
 impl EventLoop {
+    /// Reads and runs; what there is to say waits for [`EventLoop::finish`]. Who is given several replies at once, on
+    /// however many connections, is woken once, and has the next commands ready together.
     pub fn turn(&mut self, place: usize) {
         let Some(mut connection) = self.connections[place].take() else { return };
         connection.is_queued = false;
-        let is_more = self.serve(&mut connection, place);
+        connection.is_starved = self.serve(&mut connection, place);
+        self.connections[place] = Some(connection);
+        self.turned.push(place);
+    }
+
+    /// The end of a turn: writes, and closes what is over.
+    pub fn finish(&mut self, place: usize) {
+        let Some(mut connection) = self.connections[place].take() else { return };
+        self.send(&mut connection);
+        self.account(&mut connection);
+        let is_more = !connection.is_starved && !connection.is_broken && self.can_go_on(&connection);
         let is_over = connection.is_broken
             || ((connection.session.is_closing || connection.is_ended || self.is_stopping())
                 && connection.slots.is_empty()
@@ -78,17 +90,16 @@ impl EventLoop {
         }
     }
 
-    /// Whether there is more to do at once.
+    /// Whether there is nothing more to do until something comes.
     fn serve(&mut self, connection: &mut Connection, place: usize) -> bool {
         let mut left = COMMANDS_PER_TURN;
         let mut received = 0;
-        let mut is_starved = false;
         connection.release_replies();
+        self.now = None;
         while left > 0 && !connection.is_broken {
             if !self.run_next(connection, place) {
                 if received >= BYTES_PER_TURN || !self.receive(connection, &mut received) {
-                    is_starved = received < BYTES_PER_TURN;
-                    break;
+                    return received < BYTES_PER_TURN;
                 }
                 continue;
             }
@@ -97,9 +108,7 @@ impl EventLoop {
                 self.send(connection);
             }
         }
-        self.send(connection);
-        self.account(connection);
-        !is_starved && !connection.is_broken && self.can_go_on(connection)
+        false
     }
 
     fn can_go_on(&self, connection: &Connection) -> bool {
@@ -117,6 +126,7 @@ impl EventLoop {
         if !connection.is_readable || is_held_back || connection.is_ended {
             return false;
         }
+        self.now = None;
         match connection.stream.read(&mut self.received) {
             Ok(0) => {
                 connection.is_ended = true;
@@ -264,8 +274,11 @@ impl EventLoop {
         }
         let client = &connection.session.client;
         client.command.store(number + 1, Ordering::Relaxed);
-        let last_ms = client.began.elapsed().as_millis() as u64;
-        client.last_ms.store(last_ms, Ordering::Relaxed);
+        if self.now.is_none() {
+            let now = Instant::now();
+            client.last_ms.store(now.duration_since(client.began).as_millis() as u64, Ordering::Relaxed);
+            self.now = Some(now);
+        }
         let start = connection.output.len();
         let slot = connection.first_slot + connection.slots.len() as u64;
         let address = Address { place, connection: connection.id, slot };
@@ -349,9 +362,11 @@ impl EventLoop {
             let Connection { session, output, .. } = connection;
             let tracks = progress.tracks && command.is_tracked();
             let mut context = Context::new(&mut self.worker, session, progress, output, tracks);
-            let began = Instant::now();
+            let began = self.now.take().unwrap_or_else(Instant::now);
             let ended = (command.run)(&mut context, args);
-            let took = began.elapsed();
+            let now = Instant::now();
+            let took = now - began;
+            self.now = Some(now);
             shared.latencies.note(self.number, number, took);
             shared.slowlog.note(took, args, || context.session.client.texts().name.clone());
             if !matches!(ended, Err(Stop::Cold | Stop::Control)) {
@@ -517,6 +532,7 @@ impl EventLoop {
 
     /// Runs a parked command whose answers are all in.
     pub fn run_again(&mut self, address: Address) {
+        self.now = None;
         let Some(mut connection) = self.connections[address.place].take() else { return };
         if let Some(slot) = connection.slot(address.slot) {
             if let Slot::Waiting(waiting) = std::mem::replace(slot, Slot::Ready(Vec::new())) {

@@ -44,6 +44,9 @@ pub struct Worker {
     pub limits: Limits,
     names: HashMap<Vec<u8>, Namespace>,
     counters: HashMap<u32, CounterSlot>,
+    /// The last ones that were asked for; most commands want the same ones again.
+    last_name: (Vec<u8>, Option<Namespace>),
+    last_counters: Option<(u32, CounterSlot)>,
     pub sampler: Sampler,
     chance: u64,
     /// Wakes this thread when the tiers below have answered; `None` without tiers.
@@ -59,6 +62,8 @@ impl Worker {
             limits: shared.options.limits.clone(),
             names: HashMap::new(),
             counters: HashMap::new(),
+            last_name: (Vec::new(), None),
+            last_counters: None,
             sampler: Sampler::new(ramcache_core::clock::wall_ms()),
             chance: ramcache_core::clock::wall_ms() | 1,
             asker: None,
@@ -81,7 +86,13 @@ impl Worker {
 
     /// A namespace by its full name; `None` when nobody has made it.
     pub fn find_namespace(&mut self, name: &[u8]) -> Result<Option<Namespace>> {
+        if let (last, Some(found)) = &self.last_name {
+            if last == name {
+                return Ok(Some(*found));
+            }
+        }
         if let Some(found) = self.names.get(name) {
+            self.last_name = (name.to_vec(), Some(*found));
             return Ok(Some(*found));
         }
         let name = check_name(name)?;
@@ -106,11 +117,14 @@ impl Worker {
 
     /// Where reads of a namespace by this thread are counted.
     pub fn counters(&mut self, namespace: u32) -> CounterSlot {
+        if let Some((_, slot)) = self.last_counters.filter(|(last, _)| *last == namespace) {
+            return slot;
+        }
         let arena = self.store.arena();
-        *self
-            .counters
-            .entry(namespace)
-            .or_insert_with(|| CounterSlot::claim(arena, namespace, std::process::id()))
+        let claim = || CounterSlot::claim(arena, namespace, std::process::id());
+        let slot = *self.counters.entry(namespace).or_insert_with(claim);
+        self.last_counters = Some((namespace, slot));
+        slot
     }
 
     /// Some number, for choices that nobody depends on.
@@ -170,6 +184,7 @@ impl Worker {
 
     /// Counts of this thread stay; its slots can be used by others.
     pub fn release(&mut self) {
+        self.last_counters = None;
         for (_, slot) in self.counters.drain() {
             slot.release(self.store.arena());
         }

@@ -17,5 +17,7 @@ for (let other = 0; other < workerData.workers; other++) {
     if (value?.number === other && value.index === index && value[`shape${other}`][0] === index) seen++
   }
 }
-await cache.close()
 parentPort.postMessage(seen)
+// Whoever owns the store by now takes it along.
+await new Promise((resolve) => parentPort.once('message', resolve))
+await cache.close()

@@ -10,7 +10,12 @@ use crate::sync::Ordering;
 
 impl Store {
     pub(crate) fn is_live(&self, header: &Header) -> bool {
-        !header.is_tombstone() && self.is_counted(header) && !header.is_expired(self.arena.expiry_now_ms())
+        !header.is_tombstone() && self.is_counted(header) && !self.is_past(header)
+    }
+
+    /// Whether it has expired. Most never do, and for them nobody looks at the clock.
+    pub(crate) fn is_past(&self, header: &Header) -> bool {
+        header.expires_at != 0 && header.is_expired(self.arena.expiry_now_ms())
     }
 
     /// Whether a record is newer than the last clear of its namespace; older ones are in no count any more.

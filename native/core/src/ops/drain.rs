@@ -201,7 +201,7 @@ impl Store {
     pub(crate) fn is_dead(&self, header: &Header) -> bool {
         header.is_tombstone()
             || header.clock <= namespaces::epoch(&self.arena, header.namespace)
-            || header.is_expired(self.arena.expiry_now_ms())
+            || self.is_past(header)
     }
 
     /// Appends a record to the main log and publishes it there; its value in runs stays where it is.

@@ -407,8 +407,7 @@ impl Store {
     /// Accounts for a record no slot leads to any more, and gives its runs back.
     fn release(&self, current: &Current, keeps_run: bool) {
         let header = &current.header;
-        if !header.is_tombstone() && self.is_counted(header) && header.is_expired(self.arena.expiry_now_ms())
-        {
+        if !header.is_tombstone() && self.is_counted(header) && self.is_past(header) {
             self.totals.expired.fetch_add(1, Ordering::Relaxed);
         }
         self.account_leave(self.queue_of(current.location), header);

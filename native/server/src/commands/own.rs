@@ -18,8 +18,19 @@ pub fn to_control(_context: &mut Context, _args: Args) -> Run {
 }
 
 /// A version as text: clock and origin in hexadecimal digits, so that text order is version order.
-pub fn version_text(version: Version) -> String {
-    format!("{:016x}-{:016x}", version.clock, version.origin)
+pub fn version_text(version: Version) -> [u8; 33] {
+    let mut text = [b'-'; 33];
+    put_hex(&mut text[..16], version.clock);
+    put_hex(&mut text[17..], version.origin);
+    text
+}
+
+fn put_hex(digits: &mut [u8], number: u64) {
+    let mut left = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(left & 15) as usize];
+        left >>= 4;
+    }
 }
 
 pub fn open(context: &mut Context, args: Args) -> Run {
@@ -148,7 +159,7 @@ fn reply_entry(context: &mut Context, header: &Header, copied: &Copied, place: P
     reply.array(10);
     reply.integer(header.value_type as i64);
     reply.bulk(&copied.value);
-    reply.bulk(version_text(Version { clock: header.clock, origin }).as_bytes());
+    reply.bulk(&version_text(Version { clock: header.clock, origin }));
     reply.integer(clock::ms_of(header.clock) as i64);
     reply.integer(header.expires_at as i64);
     reply.integer(header.payload_bytes() as i64);

@@ -188,7 +188,7 @@ pub fn set(context: &mut Context, args: Args) -> Run {
     let request = options.request(namespace, args.get(2), kind, args.get(4));
     let outcome = context.set(&request, options.durability(namespace))?;
     match outcome {
-        Outcome::Written(version) => context.reply().bulk(version_text(version).as_bytes()),
+        Outcome::Written(version) => context.reply().bulk(&version_text(version)),
         Outcome::Refused => context.reply().nil(),
     }
     Ok(())
