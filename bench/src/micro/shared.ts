@@ -11,12 +11,21 @@ import { CacheableMemory } from 'cacheable'
 import { Redis } from 'ioredis'
 import { open as openLmdb } from 'lmdb'
 import { LRUCache } from 'lru-cache'
+import { Client as MemcachedClient } from 'memjs'
 import { type Cache, connect } from '../../../dist/index.js'
 import type { BenchOptions } from '../main.js'
 import { removeDir, temporaryDir } from '../support/child.js'
 import { type Contender, compare, printRows, type Row } from '../support/compare.js'
 import { freshKeys, keyOf, object1k, random, value100 } from '../support/keys.js'
-import { isInstalled, keepAwake, startDaemon, startRedis } from '../support/servers.js'
+import {
+  isInstalled,
+  keepAwake,
+  nodeRedisOf,
+  type Server,
+  startDaemon,
+  startMemcachedTcp,
+  startRedis,
+} from '../support/servers.js'
 import { rowsOf, timeEach } from '../support/single.js'
 
 const hot = 1000
@@ -61,6 +70,7 @@ async function besideRedis(cache: Cache, dir: string, entries: number, isSmall: 
     const put = redis.set(keyOf(n), value100(n))
     if (n % 1000 === 999 || n === entries - 1) await put
   }
+  const others = await otherClients(server, entries)
   const reads = isSmall ? 300 : 30_000
   const rows: Row[] = []
   for (const [state, isAwake] of [
@@ -71,17 +81,23 @@ async function besideRedis(cache: Cache, dir: string, entries: number, isSmall: 
     const keys = freshKeys(reads, entries)
     const at = (index: number) => keys[index] as string
     const ours = await timeEach(reads, (index) => (cache.getSync<string>(at(index)) as string).length)
-    const theirs = await timeEach(reads, async (index) => ((await redis.get(at(index))) as string).length)
+    const peers = [{ name: 'ioredis get', get: (key: string) => redis.get(key) }, ...others.clients]
+    const theirs = []
+    for (const { name, get } of peers) {
+      const found = await timeEach(reads, async (index) => ((await get(at(index))) as string).length)
+      theirs.push({ name, ...found })
+    }
     sleep()
     for (const share of ['p50', 'p99'] as const) {
       rows.push(
         ...rowsOf(`100 B string, one at a time, ${share}, ${state}`, [
           { name: 'ramcache getSync, connected', ns: ours.times[share], checksum: ours.checksum },
-          { name: 'ioredis get', ns: theirs.times[share], checksum: theirs.checksum },
+          ...theirs.map(({ name, times, checksum }) => ({ name, ns: times[share], checksum })),
         ]),
       )
     }
   }
+  await others.stop()
   const oneBatch = 100
   const batches = isSmall ? 20 : 2000
   const keysOf = () => freshKeys(oneBatch, entries, next)
@@ -98,6 +114,26 @@ async function besideRedis(cache: Cache, dir: string, entries: number, isSmall: 
   redis.disconnect()
   await server.stop()
   return rows
+}
+
+/** Of the Redis server that is there, and of a memcached of its own: with the same entries. */
+async function otherClients(server: Server, entries: number) {
+  const nodeRedis = await nodeRedisOf(server)
+  const clients = [{ name: 'node-redis get', get: (key: string): Promise<unknown> => nodeRedis.get(key) }]
+  if (!isInstalled('memcached')) return { clients, stop: async () => nodeRedis.destroy() }
+  const memcached = await startMemcachedTcp()
+  const memjs = MemcachedClient.create(memcached.address)
+  for (let n = 0; n < entries; n++) {
+    const put = memjs.set(keyOf(n), value100(n), { expires: 0 })
+    if (n % 1000 === 999 || n === entries - 1) await put
+  }
+  clients.push({ name: 'memjs get (TCP)', get: async (key) => (await memjs.get(key)).value })
+  const stop = async () => {
+    nodeRedis.destroy()
+    memjs.close()
+    await memcached.stop()
+  }
+  return { clients, stop }
 }
 
 async function frozenObjects(cache: Cache, isSmall: boolean): Promise<Row[]> {

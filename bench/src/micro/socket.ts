@@ -10,7 +10,7 @@ import type { BenchOptions } from '../main.js'
 import { removeDir, temporaryDir } from '../support/child.js'
 import { printRows, type Row } from '../support/compare.js'
 import { keyOf, value100 } from '../support/keys.js'
-import { isInstalled, keepAwake, startDaemon, startRedis } from '../support/servers.js'
+import { isInstalled, keepAwake, nodeRedisOf, startDaemon, startRedis } from '../support/servers.js'
 import { rowsOf, timeEach } from '../support/single.js'
 
 const inFlight = 1000
@@ -21,6 +21,7 @@ export async function socket({ isSmall }: BenchOptions): Promise<Row[]> {
   const [daemon, server] = [await startDaemon(dir, ['--memory', '1gb']), await startRedis(dir)]
   const cache = await connect(`unix://${daemon.socket}`)
   const [redis, ours] = [new Redis(server.socket), new Redis(daemon.socket)]
+  const [nodeRedis, nodeOurs] = [await nodeRedisOf(server), await nodeRedisOf(daemon)]
   const lmdb = openLmdb<string, string>({ path: `${dir}/lmdb` })
   const count = isSmall ? 200 : 20_000
   const rows: Row[] = []
@@ -40,11 +41,14 @@ export async function socket({ isSmall }: BenchOptions): Promise<Row[]> {
       ...rowsOf(`set of 100 B, one at a time, p50, ${state}`, [
         { name: 'ramcache set, connected', ...(await one((n) => cache.set(keyOf(n), value100(n)))) },
         { name: 'ioredis set', ...(await one((n) => redis.set(keyOf(n), value100(n)))) },
+        { name: 'node-redis set', ...(await one((n) => nodeRedis.set(keyOf(n), value100(n)))) },
         { name: 'lmdb-js put, awaited', ...(await one((n) => lmdb.put(keyOf(n), value100(n)), count / 20)) },
       ]),
       ...rowsOf(`get over the socket, one at a time, p50, ${state}`, [
         { name: 'ioredis get, ramcache', ...(await one((n) => ours.get(keyOf(n)))) },
         { name: 'ioredis get, redis', ...(await one((n) => redis.get(keyOf(n)))) },
+        { name: 'node-redis get, ramcache', ...(await one((n) => nodeOurs.get(keyOf(n)))) },
+        { name: 'node-redis get, redis', ...(await one((n) => nodeRedis.get(keyOf(n)))) },
       ]),
     )
     sleep()
@@ -76,6 +80,10 @@ export async function socket({ isSmall }: BenchOptions): Promise<Row[]> {
         name: 'ioredis pipeline',
         ...(await many(pipelined(redis, (line, n) => line.set(keyOf(n), value100(n))))),
       },
+      {
+        name: 'node-redis set',
+        ...(await many((from) => each(from, (n) => nodeRedis.set(keyOf(n), value100(n))))),
+      },
     ]),
     ...rowsOf(`gets over the socket, ${inFlight} in flight, each`, [
       {
@@ -100,6 +108,7 @@ export async function socket({ isSmall }: BenchOptions): Promise<Row[]> {
   }
   printRows(rows)
   for (const client of [redis, ours]) client.disconnect()
+  for (const client of [nodeRedis, nodeOurs]) client.destroy()
   await cache.close()
   await lmdb.close()
   await daemon.stop()

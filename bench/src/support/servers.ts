@@ -1,9 +1,10 @@
 /** Servers that benchmarks run against, each on a Unix socket of its own: ours, Redis, memcached. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect as connectSocket } from 'node:net'
+import { type AddressInfo, connect as connectSocket, createServer } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { createClient } from 'redis'
 
 const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 
@@ -25,7 +26,7 @@ export function isInstalled(program: string): boolean {
 }
 
 /** Resolves when it takes connections. */
-async function begun(name: string, child: ChildProcess, socket: string): Promise<Server> {
+async function begun(name: string, child: ChildProcess, at: string | number): Promise<Server> {
   // Whatever becomes of this process.
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
@@ -34,12 +35,12 @@ async function begun(name: string, child: ChildProcess, socket: string): Promise
   child.once('exit', (status) => {
     code = status
   })
-  while (!(await takesConnections(socket))) {
+  while (!(await takesConnections(at))) {
     if (code !== undefined) throw new Error(`${name} ended with code ${code}`)
     await after(10)
   }
   return {
-    socket,
+    socket: String(at),
     pid: child.pid as number,
     async stop(signal = 'SIGTERM') {
       if (code !== undefined) return
@@ -50,9 +51,10 @@ async function begun(name: string, child: ChildProcess, socket: string): Promise
   }
 }
 
-function takesConnections(socket: string): Promise<boolean> {
+/** A path, or a port of this machine. */
+function takesConnections(at: string | number): Promise<boolean> {
   return new Promise((resolve) => {
-    const connection = connectSocket(socket)
+    const connection = typeof at === 'string' ? connectSocket(at) : connectSocket(at, '127.0.0.1')
     connection.once('connect', () => resolve(true)).once('error', () => resolve(false))
     connection.once('connect', () => connection.destroy())
   })
@@ -71,6 +73,32 @@ export function startRedis(dir: string, args: readonly string[] = []): Promise<S
   const usual = ['--port', '0', '--unixsocket', socket, '--dir', dir, '--save', '', '--appendonly', 'no']
   const child = spawn('redis-server', [...usual, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
   return begun('redis-server', child, socket)
+}
+
+/** Another client of the same server. */
+export async function nodeRedisOf({ socket }: Server) {
+  const client = createClient({ socket: { path: socket, tls: false } })
+  await client.connect()
+  return client
+}
+
+/** A client that takes a host and a port alone, and where its memcached listens. */
+export async function startMemcachedTcp(): Promise<Server & { readonly address: string }> {
+  const port = await freePort()
+  const user = process.getuid?.() === 0 ? ['-u', 'root'] : []
+  const child = spawn('memcached', ['-l', '127.0.0.1', '-p', String(port), ...user], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  return { ...(await begun('memcached', child, port)), address: `127.0.0.1:${port}` }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 export function startMemcached(dir: string, args: readonly string[]): Promise<Server> {
