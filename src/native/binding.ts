@@ -222,6 +222,8 @@ export interface NativeModule {
   listenBelow(handle: NativeHandle, bell: () => void): void
   takePassed(handle: NativeHandle, most: number): Buffer
   failBelow(handle: NativeHandle, message: string): void
+  /** Counts the calling thread among those that answer questions, until it ends. */
+  serveMisses(handle: NativeHandle): void
   answerPassed(handle: NativeHandle, id: number, record: Buffer | null): void
   addStoredToFilter(handle: NativeHandle, record: Uint8Array): void
   describeRecord(

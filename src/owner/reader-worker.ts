@@ -29,6 +29,7 @@ const data = workerData as TierThreadData
 const port = parentPort as NonNullable<typeof parentPort>
 await once(port, 'message')
 const handle = binding().joinStore(data.dir)
+binding().serveMisses(handle)
 const openIndex = () => LogIndex.open(join(data.ssdDir, 'index'), { isReader: true })
 // A disk that does not let it fails the reads that need it, not the program, and is asked again by the next.
 let index = await openIndex().catch(() => undefined)

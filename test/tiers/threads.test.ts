@@ -1,12 +1,16 @@
 /** What an owner does when a thread of its tiers ends before its time: who waits is told, and nothing is lost. */
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { open } from '../../src/index.ts'
+import { open, type RamcacheError } from '../../src/index.ts'
 import { backup } from '../../src/keep.ts'
 import { HddLink } from '../../src/owner/hdd-link.ts'
 import { failure } from '../support/errors.ts'
 import { testFolder } from '../support/folders.ts'
 import { openThreeTiers } from '../support/stores.ts'
+
+/** A value that lets few entries stay in RAM. */
+const padding = 'x'.repeat(2000)
 
 /** The threads in the order they are started, the one that keeps the index first. */
 function watchThreads(seen: (worker: Worker, index: number) => void = () => {}): Worker[] {
@@ -102,4 +106,36 @@ it('open() fails when a thread ends without a word, and works the next time', as
   const cache = await open({ dir, memory: '1mb' })
   await cache.set('k', 1)
   await cache.close()
+})
+
+it('reads of the other threads fail when the one that opened the store first has ended', async () => {
+  const dir = testFolder()
+  const first = new Worker(new URL('children/opener.mjs', import.meta.url), {
+    workerData: { dir, keys: 2000 },
+  })
+  await once(first, 'message')
+  const cache = await open({ dir, memory: '1mb' })
+  // Most are no longer in RAM; some are on their way when the readers end.
+  const asked = Array.from({ length: 2000 }, (_, number) =>
+    cache.get(`cold ${number}`).catch(({ code }) => code),
+  )
+  await first.terminate()
+  for (const answer of await Promise.all(asked))
+    expect([padding, 'ERR_RAMCACHE_UNAVAILABLE']).toContain(answer)
+  await cache.set('after', 1)
+  expect(await cache.get('after')).toBe(1)
+  const answers = await Promise.all(
+    Array.from({ length: 2000 }, (_, number) => cache.get(`cold ${number}`).catch((error) => error)),
+  )
+  const errors = answers.filter((answer) => answer !== padding)
+  expect(errors.length).toBeGreaterThan(0)
+  for (const { code, message } of errors as RamcacheError[]) {
+    expect(code).toBe('ERR_RAMCACHE_UNAVAILABLE')
+    expect(message).toContain('open it again')
+  }
+  await cache.close()
+  const again = await open({ dir, memory: '1mb' })
+  for (const number of [0, 999, 1999]) expect(await again.get(`cold ${number}`)).toBe(padding)
+  expect(await again.get('after')).toBe(1)
+  await again.close()
 })

@@ -142,6 +142,25 @@ pub fn fail_below(handle: &External<Handle>, message: String) -> Result<()> {
     Ok(())
 }
 
+/// For a reader thread: from now on until it ends it answers questions. With the thread that has started it a reader may
+/// end at any time, and no JavaScript is told.
+#[napi(js_name = "serveMisses")]
+pub fn serve_misses(env: Env, handle: &External<Handle>) -> Result<()> {
+    below(handle)?.misses.add_reader();
+    let Target::Owner(owned) = &handle.target else { return Ok(()) };
+    let store = std::sync::Arc::downgrade(owned);
+    let ended = move |()| {
+        let message = "the threads that read from the tiers below RAM have ended, with the thread that opened the store first: close the store in every thread of this process and open it again";
+        let Some(owned) = store.upgrade() else { return };
+        if let Some(below) = owned.store().below() {
+            below.misses.remove_reader(StoreError::new(Code::Unavailable, message));
+        }
+    };
+    env.add_env_cleanup_hook((), ended).map(drop).map_err(|error| {
+        coded(StoreError::new(Code::Unavailable, format!("cannot watch the end of a thread: {error}")))
+    })
+}
+
 /// For a reader thread: rows of questions it has taken, packed: `u64 id | u32 file | u32 offset | u32 bytes | u32 0`,
 /// file 0 for a key without a row, and then offset 1 when its row is a delete.
 #[napi(js_name = "answerMisses")]

@@ -92,6 +92,10 @@ struct State {
     asked_by: HashMap<u64, u32>,
     next_id: u64,
     next_asker: u32,
+    /// Threads that answer.
+    readers: usize,
+    /// Why there are none any more.
+    failure: Option<StoreError>,
     is_closed: bool,
 }
 
@@ -134,6 +138,9 @@ impl Misses {
         if state.is_closed {
             return Err(StoreError::new(Code::Closed, "the store is closed"));
         }
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
         if state.waiting.len() >= WAITING_MAX {
             let message = format!("{WAITING_MAX} reads wait for the tiers below, which is the limit");
             return Err(StoreError::new(Code::Unavailable, message));
@@ -150,6 +157,31 @@ impl Misses {
     /// Whether any question waits for a reader.
     pub fn is_busy(&self) -> bool {
         !lock(&self.state).waiting.is_empty()
+    }
+
+    /// Counts a thread in that is going to answer.
+    pub fn add_reader(&self) {
+        let mut state = lock(&self.state);
+        state.readers += 1;
+        state.failure = None;
+    }
+
+    /// Counts one out. Nobody waits for answers that cannot come: without a reader all questions, those of the tier below
+    /// too, are answered with `failure`, and so are those that come. After [`Misses::close`] that is as it should be.
+    pub fn remove_reader(&self, failure: StoreError) {
+        let ids: Vec<u64> = {
+            let mut state = lock(&self.state);
+            state.readers -= 1;
+            if state.readers > 0 || state.is_closed {
+                return;
+            }
+            state.failure = Some(failure.clone());
+            let waiting: Vec<Miss> = state.waiting.drain(..).collect();
+            let taken: Vec<u64> = state.awaiting_rows.drain().map(|(id, _)| id).collect();
+            waiting.into_iter().map(|miss| miss.id).chain(taken).collect()
+        };
+        self.answer(ids.into_iter().map(|id| (id, Answer::Failed(failure.clone()))).collect());
+        self.fail_lower(failure);
     }
 
     /// Takes up to `most` questions, waiting for the first one for at most `patience`. `None` when closed.
