@@ -1,5 +1,6 @@
 /** Who owns a directory, what others see of it, and what an owner that dies leaves behind. */
 import { execFileSync, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -182,6 +183,9 @@ describe('worker threads', () => {
     for (const worker of started) worker.postMessage('go on')
     expect(await Promise.all(seen)).toEqual(Array(workers).fill(workers * count))
     expect(cache.getSync<{ index: number }>('w1:7')?.index).toBe(7)
+    const exits = started.map((worker) => once(worker, 'exit'))
+    for (const worker of started) worker.postMessage('close')
+    for (const exit of exits) expect(await exit).toEqual([0])
   })
 })
 
