@@ -29,7 +29,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   daemon: ['cache', 'owner', 'replication', 'config', 'native', 'observe'],
   adapters: ['index'],
   cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native', 'observe'],
-  index: ['cache', 'config', 'keep'],
+  wincache: ['index', 'config', 'codec'],
+  index: ['cache', 'config', 'keep', 'wincache'],
 }
 
 /** Packages, and the one file that may import each. */

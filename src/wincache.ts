@@ -1,0 +1,22 @@
+/** The public names of `ramcache/wincache`: the functions of PHP's WinCache, over a store. */
+
+export type { WincacheOptions } from './config/wincache-options.ts'
+export type { PhpArray } from './wincache/arguments.ts'
+export type { Long } from './wincache/longs.ts'
+export type { CacheEntryInfo, CacheTotals, MemoryInfo, Rows, UcacheInfo } from './wincache/shapes.ts'
+export { closeSync, openSync } from './wincache/thread.ts'
+export {
+  type Failures,
+  type Success,
+  wincache_ucache_add,
+  wincache_ucache_cas,
+  wincache_ucache_clear,
+  wincache_ucache_dec,
+  wincache_ucache_delete,
+  wincache_ucache_exists,
+  wincache_ucache_get,
+  wincache_ucache_inc,
+  wincache_ucache_info,
+  wincache_ucache_meminfo,
+  wincache_ucache_set,
+} from './wincache/user-functions.ts'
