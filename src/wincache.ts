@@ -2,6 +2,7 @@
 
 export type { WincacheOptions } from './config/wincache-options.ts'
 export type { PhpArray } from './wincache/arguments.ts'
+export { wincache_lock, wincache_unlock } from './wincache/lock-functions.ts'
 export type { Long } from './wincache/longs.ts'
 export type { CacheEntryInfo, CacheTotals, MemoryInfo, Rows, UcacheInfo } from './wincache/shapes.ts'
 export { closeSync, openSync } from './wincache/thread.ts'

@@ -6,7 +6,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../base/clock.ts'
 import { freshId } from '../base/prng.ts'
-import { type Cache, RamcacheError } from '../index.ts'
+import type { Cache } from '../index.ts'
 
 export const lockNamespace = 'wincache-locks'
 
@@ -100,12 +100,4 @@ export class Locks {
     if (entry?.value !== held.token) return undefined
     return (await this.#cache.set(name, value, { ttl, ifVersion: entry.version }))?.version
   }
-}
-
-/** Locks have names of up to 150 bytes, as those of the system that they were. */
-export const lockKeyBytesMax = 150
-
-export function lockKeyError(bytes: number): RamcacheError {
-  const message = `the key of a lock is ${bytes} bytes long, above the maximum of ${lockKeyBytesMax} bytes`
-  return new RamcacheError('ERR_RAMCACHE_KEY', message)
 }

@@ -13,7 +13,7 @@ import {
 } from '../config/wincache-options.ts'
 import { forgetWarnings } from './arguments.ts'
 import type { Handlers } from './handlers.ts'
-import type { Answer, WincacheThreadData } from './messages.ts'
+import { type Answer, isAnswered, type WincacheThreadData } from './messages.ts'
 
 class Thread {
   readonly options: ValidatedWincache
@@ -44,7 +44,8 @@ class Thread {
   ): Awaited<ReturnType<Handlers[K]>> {
     Atomics.store(this.#word, 0, 0)
     this.#port.postMessage({ name, args })
-    Atomics.wait(this.#word, 0, 0)
+    // Whoever is woken looks again: it may have been for the answer before.
+    while (Atomics.load(this.#word, 0) !== isAnswered) Atomics.wait(this.#word, 0, 0)
     const answer = receiveMessageOnPort(this.#port)?.message as Answer
     if (answer.message === undefined) return answer.value as Awaited<ReturnType<Handlers[K]>>
     throw errorOf(answer)

@@ -1,6 +1,6 @@
 /** `wincache_ucache_*`, with the arguments and return values of PHP; arrays of PHP are arrays, Maps or plain objects. */
-import { RamcacheError } from '../base/errors.ts'
 import { elementKeyOf, elementsOf, isArray, keyOf, type PhpArray, pairsOf, warn } from './arguments.ts'
+import { attempt } from './attempt.ts'
 import { type Long, toLong } from './longs.ts'
 import type { MemoryInfo, UcacheInfo } from './shapes.ts'
 import { thread } from './thread.ts'
@@ -13,21 +13,6 @@ export interface Success {
 
 /** The keys that failed. */
 export type Failures = Record<string, -1>
-
-/** Of the program, not of the store or its data. */
-const mistakes: ReadonlySet<string> = new Set(['ERR_RAMCACHE_CONFIG', 'ERR_RAMCACHE_CLOSED'])
-
-/** What the store refuses is a warning and `false`; a mistake of the program is an error. */
-function attempt<T>(name: string, work: () => T, refused: T): T {
-  try {
-    return work()
-  } catch (error) {
-    const isExpected = error instanceof RamcacheError && !mistakes.has(error.code)
-    if (!isExpected) throw error
-    warn(name, error.message)
-    return refused
-  }
-}
 
 function isOff(): boolean {
   return !thread().options.hasUserCache

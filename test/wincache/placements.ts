@@ -30,9 +30,17 @@ const placements: Readonly<Record<string, () => Promise<WincachePlacement>>> = {
   'a client of a daemon': () => served(({ socket }) => ({ socket })),
 }
 
-/** The same tests over every placement; `reopen` gives them other options, which the next call takes back. */
-export function overPlacements(tests: (reopen: (more?: WincacheOptions) => void) => void): void {
-  describe.each(Object.keys(placements))('%s', (name) => {
+type Reopen = (more?: WincacheOptions) => void
+
+/**
+ * The same tests over every placement. `reopen` opens it in this process, with other options if there are any; `optionsOf`
+ * says how another one comes to the same store.
+ */
+export function overPlacements(
+  tests: (reopen: Reopen, optionsOf: () => WincacheOptions) => void,
+  names: readonly string[] = Object.keys(placements),
+): void {
+  describe.each(names)('%s', (name) => {
     let placement: WincachePlacement
     beforeAll(async () => {
       placement = await (placements[name] as () => Promise<WincachePlacement>)()
@@ -41,12 +49,15 @@ export function overPlacements(tests: (reopen: (more?: WincacheOptions) => void)
       closeSync()
       await placement.end()
     })
-    tests((more = {}) => openSync({ ...placement.options, ...more }))
+    tests(
+      (more = {}) => openSync({ ...placement.options, ...more }),
+      () => placement.options,
+    )
   })
 }
 
 /** An empty user cache, and the warnings since. */
-export function fresh(reopen: (more?: WincacheOptions) => void, more?: WincacheOptions): string[] {
+export function fresh(reopen: Reopen, more?: WincacheOptions): string[] {
   reopen(more)
   wincache_ucache_clear()
   const warnings: string[] = []
