@@ -9,6 +9,8 @@ export type Counted =
   | 'ucache misses'
   | 'fcache hits'
   | 'fcache misses'
+  | 'scache hits'
+  | 'scache misses'
   | 'rplist hits'
   | 'rplist misses'
 

@@ -43,3 +43,34 @@ export interface MemoryInfo {
 export function rowsOf<T>(list: readonly T[]): Rows<T> {
   return Object.fromEntries(list.map((row, index) => [index + 1, row]))
 }
+
+export interface FileTotals {
+  total_cache_uptime: number
+  is_local_cache: boolean
+  total_file_count: number
+  total_hit_count: number
+  total_miss_count: number
+}
+
+/** Times are seconds ago. */
+export interface FileEntryInfo {
+  file_name: string
+  add_time: number
+  use_time: number
+  last_check: number
+  file_size: number
+  hit_count: number
+}
+
+export interface FcacheInfo extends FileTotals {
+  file_entries: Rows<FileEntryInfo>
+}
+
+export interface OcacheInfo extends FileTotals {
+  file_entries: Rows<FileEntryInfo & { function_count: number; class_count: number }>
+}
+
+export interface RplistInfo {
+  total_file_count: number
+  rplist_entries: Rows<{ resolve_path: string; subkey_data: string; absolute_path: string }>
+}

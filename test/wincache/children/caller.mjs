@@ -2,6 +2,8 @@
  * Calls functions of WinCache for tests of several processes: `[id, name, ...arguments]` is answered with `{ id, value }` or
  * `{ id, message }`. Runs the built package.
  */
+
+import { connect, open } from '../../../dist/index.js'
 import * as wincache from '../../../dist/wincache.js'
 
 const times = (count, work) => {
@@ -12,6 +14,12 @@ const actions = {
   ...wincache,
   end() {
     setImmediate(() => process.exit())
+  },
+  /** As PHP does: an entry that lasts while it is read. */
+  async keepSession({ socket, ...options }, id, text, idle) {
+    const cache = socket === undefined ? await open(options) : await connect(socket)
+    await cache.namespace('wincache-sessions').set(id, text, { idle })
+    await cache.close()
   },
   /** Integers that a number does not hold are given as text. */
   incMany: (key, count, by = 1) => times(count, () => wincache.wincache_ucache_inc(key, by)),
@@ -39,9 +47,9 @@ const actions = {
 }
 
 process.on('warning', () => {})
-process.on('message', ([id, name, ...args]) => {
+process.on('message', async ([id, name, ...args]) => {
   try {
-    process.send({ id, value: actions[name](...args) })
+    process.send({ id, value: await actions[name](...args) })
   } catch (error) {
     process.send({ id, message: error.message })
   }
