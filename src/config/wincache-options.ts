@@ -21,7 +21,7 @@ export interface WincacheOptions extends Partial<OpenOptions> {
   lockWait?: Duration
 }
 
-/** @internal How a thread of its own opens the store; goes there as it is. */
+/** How a thread of its own opens the store; goes there as it is. */
 export interface ValidatedWincache {
   readonly store:
     | { readonly socket: string; readonly options: object }

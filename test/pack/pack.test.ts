@@ -56,6 +56,12 @@ it('with install scripts allowed, it imports, requires and runs', { timeout: 600
   expect(imported.stderr + imported.stdout).toContain('{"a":[1]}')
   const required = node(folder, 'commonjs', `const { open } = require('ramcache'); ${use}`)
   expect(required.stdout).toContain('{"a":[1]}')
+  const wincache = node(
+    folder,
+    'commonjs',
+    "const { openSync, wincache_ucache_inc, wincache_ucache_set } = require('ramcache/wincache'); openSync({ dir: 'd', memory: '1mb' }); wincache_ucache_set('k', 1); console.log(wincache_ucache_inc('k'))",
+  )
+  expect(wincache.stderr + wincache.stdout).toBe('2\n')
   const bin = spawnSync(join(folder, 'node_modules', '.bin', 'ramcache'), ['--version'], { encoding: 'utf8' })
   expect(bin.stdout).toMatch(/\d+\.\d+\.\d+/)
   expect(bin.status).toBe(0)

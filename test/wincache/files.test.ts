@@ -96,7 +96,7 @@ overPlacements((reopen, optionsOf) => {
     })
 
     it('are dropped when nobody has read them for ttlmax', () => {
-      fresh(reopen, { ttlmax: 1 })
+      fresh(reopen, { ttlmax: 3 })
       const path = join(testFolder(), 'file')
       writeFileSync(path, 'text')
       fileCache.read(path)
@@ -105,7 +105,7 @@ overPlacements((reopen, optionsOf) => {
       fileCache.read(path)
       expect(misses()).toBe(before)
       // Any look at it would be a use.
-      const quiet = performance.now() + 1100
+      const quiet = performance.now() + 3100
       while (performance.now() < quiet) {}
       fileCache.read(path)
       expect(misses()).toBe(before + 1)
