@@ -1,6 +1,6 @@
 /** The package as npm makes it: packed, installed in an empty folder, imported, required, run. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -45,6 +45,19 @@ it('with install scripts blocked, loading says which command to run', { timeout:
   expect(stdout).toContain('ERR_RAMCACHE_UNAVAILABLE')
   expect(stdout).toContain('npm rebuild ramcache')
   expect(existsSync(join(folder, 'd'))).toBe(false)
+})
+
+it('has the code and the types of every sub-path', { timeout: 300_000 }, () => {
+  npm(folder, 'install', '--ignore-scripts', tarball)
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const subPaths = Object.keys(exports).filter((name) => typeof exports[name] === 'object')
+  expect(subPaths).toContain('./keep')
+  for (const name of subPaths) {
+    expect(existsSync(join(folder, 'node_modules', 'ramcache', exports[name].types)), name).toBe(true)
+    const script = `const names = Object.keys(await import('ramcache${name.slice(1)}')); console.log(names.length > 0)`
+    const { stdout, stderr } = node(folder, 'module', script)
+    expect(stdout + stderr, name).toBe('true\n')
+  }
 })
 
 it('with install scripts allowed, it imports, requires and runs', { timeout: 600_000 }, () => {

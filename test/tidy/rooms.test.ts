@@ -27,7 +27,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   keep: ['config', 'codec', 'native', 'tiers', 'owner', 'cache'],
   server: ['config', 'codec', 'native', 'owner', 'cache', 'keep'],
   daemon: ['cache', 'owner', 'replication', 'config', 'native', 'observe'],
-  adapters: ['index'],
+  adapters: ['index', 'config'],
   cli: ['index', 'cache', 'daemon', 'keep', 'config', 'simulator', 'native', 'observe'],
   wincache: ['index', 'config', 'codec'],
   index: ['cache', 'config', 'keep', 'wincache'],
