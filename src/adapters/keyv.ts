@@ -8,7 +8,8 @@ import { EventEmitter } from 'node:events'
 import { show } from '../base/errors.ts'
 import { checkFields, configError } from '../config/fields.ts'
 import type { Cache } from '../index.ts'
-import { checkCache, checkText, storableTtl } from './checks.ts'
+import { checkCache, checkText } from './checks.ts'
+import { lifetimeOf, type Write, writeMany, writeOne } from './writes.ts'
 
 export interface KeyvRamcacheOptions {
   /** Keyv sets its own, which is `'keyv'` when it was given none. Default: the given cache itself. */
@@ -64,32 +65,13 @@ export class KeyvRamcache extends EventEmitter {
   }
 
   async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
-    const space = this.#space()
-    const lifetime = lifetimeOf(ttl)
-    if (lifetime === 'over') await space.delete(key)
-    else await space.set(key, storable(value), lifetime)
+    await writeOne(this.#space(), writeOf({ key, value, ttl }))
     return true
   }
 
   /** Those with the same time to live are stored as a group: all of them or none. */
   async setMany(entries: KeyvRamcacheEntry[]): Promise<void> {
-    const space = this.#space()
-    const groups = new Map<number | undefined, KeyvRamcacheEntry[]>()
-    // The last of equal keys counts, whatever the times.
-    for (const entry of new Map(entries.map((entry) => [entry.key, entry])).values()) {
-      const group = groups.get(entry.ttl)
-      if (group === undefined) groups.set(entry.ttl, [entry])
-      else group.push(entry)
-    }
-    for (const [ttl, group] of groups) {
-      const lifetime = lifetimeOf(ttl)
-      if (lifetime === 'over') await space.deleteMany(group.map(({ key }) => key))
-      else
-        await space.setMany(
-          group.map(({ key, value }) => [key, storable(value)] as const),
-          lifetime,
-        )
-    }
+    await writeMany(this.#space(), entries.map(writeOf))
     // Keyv says that its setMany resolves to these, and passes on what it gets, though its types say void.
     return entries.map(() => true) as unknown as undefined
   }
@@ -153,10 +135,9 @@ function spaceName(namespace: string): string {
   return namespace === 'default' ? '%64efault' : encodeURIComponent(namespace)
 }
 
-function lifetimeOf(ttl: number | undefined): { ttl: number } | undefined | 'over' {
-  if (ttl === undefined || ttl === null || ttl === 0) return undefined
-  const ms = storableTtl(ttl)
-  return ms === undefined ? 'over' : { ttl: ms }
+function writeOf({ key, value, ttl }: KeyvRamcacheEntry): Write {
+  const lifetime = ttl === undefined || ttl === null || ttl === 0 ? {} : lifetimeOf(ttl)
+  return { key, value: storable(value), lifetime }
 }
 
 /** A Keyv without a serializer gives objects whose `expires` may be undefined, which no store can hold. */
