@@ -7,13 +7,13 @@
  *
  * The store is a convenience: where it fails, a request goes to its server, and `errorCallback` is told.
  */
-import { createHash } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { systemClock } from '../base/clock.ts'
 import { show } from '../base/errors.ts'
 import { checkFields, configError } from '../config/fields.ts'
 import type { Cache } from '../index.ts'
 import { checkCache, checkCount, storableTtl } from './checks.ts'
+import { boundedName, hashOf } from './keys.ts'
 
 export interface RamcacheCacheStoreOptions {
   /** Bytes from which on the body of a response is not kept, as with undici's own stores. Default 5 MiB. */
@@ -66,9 +66,6 @@ const entryBytesDefault = 5 * 1024 * 1024
 
 /** More would make a long list of each lookup; those that end first give way. */
 const variantsMax = 100
-
-/** Longer URLs are stored under their hash: a key has 4,096 bytes at most. */
-const urlBytesMax = 2048
 
 /** Times that a list is tried to be changed beside other processes. */
 const attemptsMax = 20
@@ -192,8 +189,7 @@ export class RamcacheCacheStore {
 export default RamcacheCacheStore
 
 function urlName({ origin, path }: CacheKey): string {
-  const url = `${origin}${path}`
-  return Buffer.byteLength(url) <= urlBytesMax ? url : `sha256:${hash(url)}`
+  return boundedName(`${origin}${path}`)
 }
 
 function listKey(url: string): string {
@@ -206,11 +202,7 @@ function responseKey(url: string, name: string): string {
 
 function variantName(method: string, vary: Vary | null): string {
   const headers = Object.entries(vary ?? {}).sort(([one], [other]) => (one < other ? -1 : 1))
-  return hash(JSON.stringify([method, headers]))
-}
-
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
+  return hashOf(JSON.stringify([method, headers]))
 }
 
 function varyMatches(vary: Vary | null, headers: Headers): boolean {
