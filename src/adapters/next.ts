@@ -2,8 +2,8 @@
  * `ramcache/next`: a cache handler for Next.js, the class that `cacheHandler` of next.config names.
  *
  * Each entry remembers when it was made and its tags; each tag that was revalidated has a mark with the time of that. An entry
- * is gone, or stale, when a mark of one of its tags is not older than itself. Marks are pinned (by the owner of the store): one that was evicted would
- * bring entries back. They end later than all entries that they can speak of.
+ * is gone, or stale, when a mark of one of its tags is not older than itself. Marks are pinned (by the owner of the store): one
+ * that was evicted would bring entries back. They end later than all entries that they can speak of.
  */
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError, show } from '../base/errors.ts'
