@@ -1,5 +1,6 @@
 /** Callbacks that find nothing and write nothing. */
 import { RamcacheError } from '../base/errors.ts'
+import { checkKey } from '../codec/key.ts'
 import type { NativeSpace } from './binding.ts'
 import { Control, control } from './scratch.ts'
 
@@ -14,7 +15,11 @@ function miss(): undefined {
 
 /** Stands in for a namespace nobody has written to. */
 export const nothing: NativeSpace = {
-  get: miss,
+  // A get is the one call whose key nobody has looked at.
+  get: (key) => {
+    checkKey(key)
+    return miss()
+  },
   has: () => miss() ?? false,
   ask: () => 0,
   entry: miss,

@@ -93,6 +93,7 @@ export function badInputContract(subject: Subject, { hasDisk }: Kind): void {
     const calls = [
       () => cache.get(key),
       () => cache.getSync(key),
+      () => cache.namespace('nobody-has-written').get(key),
       () => cache.getMany(['k', key]),
       () => cache.getEntry(key),
       () => cache.has(key),
