@@ -212,6 +212,11 @@ describe('transactions', () => {
     await wire.ask('SET', 'a', 'mine')
     expect(await wire.ask('EXEC')).toEqual(['OK'])
     expect(await place.cache.get('a')).toBe('mine')
+    // It never expires, so this changes nothing.
+    await wire.ask('WATCH', 'a')
+    await wire.ask('GETEX', 'a', 'PERSIST')
+    await wire.ask('MULTI')
+    expect(await wire.ask('EXEC')).toEqual([])
     wire.close()
   })
 })

@@ -186,7 +186,10 @@ pub fn getex(context: &mut Context, args: Args) -> Run {
         return error(WRONG_TYPE);
     };
     if let Some(expiry) = SetOptions::parse_getex(context, args)? {
-        super::keys::set_expiry(context, namespace, key, expiry)?;
+        // PERSIST of what never expires is no change, for who watches it either.
+        if !matches!(expiry, Expiry::Never) || header.expires_at != 0 {
+            super::keys::set_expiry(context, namespace, key, expiry)?;
+        }
     }
     context.reply().bulk(&value);
     Ok(())
