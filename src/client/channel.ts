@@ -228,7 +228,6 @@ export class Channel {
   #schedule(): void {
     if (this.#isFlushing) return
     this.#isFlushing = true
-    this.#socket?.ref()
     process.nextTick(() => {
       this.#isFlushing = false
       this.#flush()
@@ -240,6 +239,7 @@ export class Channel {
     const socket = this.#socket
     if (socket === undefined || !this.#isOpen) return
     const commands = this.#unsent
+    if (commands.length > 0) socket.ref()
     this.#unsent = []
     this.#unsentBytes = 0
     let ready: Piece | undefined
