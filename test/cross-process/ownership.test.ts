@@ -151,24 +151,6 @@ describe('an owner that is killed', () => {
     expect(await owner.call('add', 'k', 'v')).toEqual({ value: true })
   })
 
-  it.each([10, 100_000])(
-    'a client that has nothing else to do stays until a write of %i bytes is answered',
-    async (bytes) => {
-      const owner = await startOwner()
-      const script = `
-      const { connect } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)})
-      const cache = await connect('unix://' + process.argv[1])
-      await cache.set('first', 1)
-      // Until nothing but the write that follows can keep the process; nothing waits for this.
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      cache.set('k', 'x'.repeat(${bytes})).then(() => console.log('stored'))`
-      const child = ['--input-type=module', '-e', script, join(dir, 'ramcache.sock')]
-      const { stdout, stderr, status } = spawnSync(process.execPath, child, { encoding: 'utf8' })
-      expect({ stdout, stderr, status }).toEqual({ stdout: 'stored\n', stderr: '', status: 0 })
-      expect(await owner.call('get', 'k')).toEqual({ value: 'x'.repeat(bytes) })
-    },
-  )
-
   it('one that closes tells its readers', async () => {
     const owner = await startOwner()
     await owner.call('set', 'k', 'v')
