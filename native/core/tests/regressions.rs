@@ -2,8 +2,11 @@
 
 mod support;
 
-use ramcache_core::feed::{FeedRead, FEED_VALUE_GONE};
-use ramcache_core::ops::{Number, Outcome, WriteRequest};
+use ramcache_core::arena::copy::copy_out;
+use ramcache_core::feed::{read_header, FeedRead, FEED_VALUE_GONE};
+use ramcache_core::index::Walk;
+use ramcache_core::layout::{bucket_of, superblock, SlotWord};
+use ramcache_core::ops::{scan, Number, Outcome, WriteRequest};
 use ramcache_core::record::RecordBuffer;
 use ramcache_core::store::StoreOptions;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -241,4 +244,52 @@ fn keys_of_half_a_segment_do_not_keep_the_drain_busy() {
     }
     let evicted = store.store().spill().totals().0;
     assert!(evicted > 2800, "{evicted} evicted");
+}
+
+/// The split of a bucket up to where its entries stand in both buckets, which is where a reader may find it.
+#[test]
+fn a_scan_that_begins_in_the_middle_of_a_split_sees_each_key_once() {
+    let store = open_store(8 << 20);
+    let keys: Vec<String> = (0..2000).map(|index| format!("key:{index}")).collect();
+    for key in &keys {
+        store.set(key.as_bytes(), b"value");
+    }
+    let arena = store.store().arena();
+    let count = arena.bucket_count();
+    let old = count - (1 << (63 - count.leading_zeros()));
+    let hash_of = |word: SlotWord| {
+        let header = read_header(arena, word.location()).expect("a record");
+        let mut key = vec![0; header.key_bytes as usize];
+        let first = arena.record_byte(word.location()).expect("in the arena");
+        copy_out(arena.data(), first, header.key_at as usize, &mut key);
+        store.store().hasher().hash(0, &key)
+    };
+    let moving: Vec<SlotWord> = Walk::new(arena, old)
+        .map(|(_, word)| word)
+        .filter(|word| word.is_entry() && bucket_of(hash_of(*word), count + 1) == count)
+        .collect();
+    assert!(!moving.is_empty(), "no key of the bucket moves");
+    for (position, word) in moving.iter().enumerate() {
+        arena.slot(arena.bucket_slot(count, position)).store(word.0, Ordering::Release);
+    }
+    arena.superblock(superblock::BUCKET_COUNT).store(count + 1, Ordering::Release);
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let (entries, next) = scan(store.store().reader(), 0, cursor, b"", 64);
+        seen.extend(entries.into_iter().map(|entry| String::from_utf8(entry.key).expect("as written")));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    // The check at the end of a test takes no store in the middle of a split.
+    arena.superblock(superblock::BUCKET_COUNT).store(count, Ordering::Release);
+    for position in 0..moving.len() {
+        arena.slot(arena.bucket_slot(count, position)).store(0, Ordering::Release);
+    }
+    seen.sort();
+    let mut wanted = keys.clone();
+    wanted.sort();
+    assert_eq!(seen, wanted);
 }

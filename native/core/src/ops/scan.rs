@@ -2,13 +2,16 @@
 //!
 //! A scan walks the buckets as they were numbered when it began. Each of them may have been split since; the entries
 //! that came from it lie in the buckets whose numbers end alike, and all of them are visited together. A bucket in
-//! whose shard a slot was moved meanwhile is read again, so an entry that lives through the scan is seen exactly once.
+//! whose shard a slot was moved meanwhile is read again. When a scan begins in the middle of a split, entries of the new
+//! bucket still stand in the old one too: an entry is taken only where its hash puts it among the buckets the scan began
+//! with. So an entry that lives through the scan is seen exactly once.
 
 use super::read::Reader;
 use crate::arena::copy::copy_out;
 use crate::feed::read_header;
+use crate::hash::KeyHasher;
 use crate::index::Walk;
-use crate::layout::{bucket_of, shard_of, KEY_BYTES_MAX};
+use crate::layout::{bucket_of, shard_of, superblock, KEY_BYTES_MAX};
 use crate::namespaces;
 use crate::record::Header;
 use crate::sync::{fence, Ordering};
@@ -56,6 +59,8 @@ pub fn scan_within(
 ) -> (Vec<ScannedEntry>, Option<ScanCursor>) {
     let count = reader.arena.bucket_count();
     let mut cursor = cursor.unwrap_or(ScanCursor { bucket_count: count, bucket: 0 });
+    let hasher = KeyHasher::new(reader.arena.superblock(superblock::HASH_SEED).load(Ordering::Relaxed));
+    let filter = Filter { namespace, prefix, hasher };
     let mut entries = Vec::new();
     let last = cursor.bucket.saturating_add(buckets_max);
     // A cursor comes from outside: more buckets than there are cannot be one of ours.
@@ -63,7 +68,7 @@ pub fn scan_within(
         let start = entries.len();
         for _ in 0..BUCKET_RETRIES_MAX {
             entries.truncate(start);
-            if scan_bucket(reader, namespace, cursor, prefix, &mut entries) {
+            if scan_bucket(reader, &filter, cursor, &mut entries) {
                 break;
             }
         }
@@ -75,14 +80,15 @@ pub fn scan_within(
     (entries, None)
 }
 
-/// All entries that were in one bucket when the scan began. False when something moved.
-fn scan_bucket(
-    reader: Reader,
+/// What a scan looks for.
+struct Filter<'a> {
     namespace: u32,
-    cursor: ScanCursor,
-    prefix: &[u8],
-    entries: &mut Vec<ScannedEntry>,
-) -> bool {
+    prefix: &'a [u8],
+    hasher: KeyHasher,
+}
+
+/// All entries that were in one bucket when the scan began. False when something moved.
+fn scan_bucket(reader: Reader, filter: &Filter, cursor: ScanCursor, entries: &mut Vec<ScannedEntry>) -> bool {
     let arena = reader.arena;
     let start = entries.len();
     let moves = arena.moves(shard_of(cursor.bucket));
@@ -100,11 +106,12 @@ fn scan_bucket(
                 if !word.is_entry() {
                     continue;
                 }
-                let Some(entry) = read_entry(reader, namespace, prefix, slot, word) else { return false };
-                // Between the two steps of a move an entry stands in two slots.
-                if let Some(entry) =
-                    entry.filter(|entry| !entries[start..].iter().any(|seen| seen.key == entry.key))
-                {
+                let Some(entry) = read_entry(reader, filter, slot, word) else { return false };
+                let Some(entry) = entry else { continue };
+                // Between the two steps of a move an entry stands in two slots: of two buckets or of one.
+                let hash = filter.hasher.hash(filter.namespace, &entry.key);
+                let is_here = bucket_of(hash, cursor.bucket_count) == cursor.bucket;
+                if is_here && !entries[start..].iter().any(|seen| seen.key == entry.key) {
                     entries.push(entry);
                 }
             }
@@ -118,8 +125,7 @@ fn scan_bucket(
 /// `None` when the slot changed, `Some(None)` when it leads to nothing the scan wants.
 fn read_entry(
     reader: Reader,
-    namespace: u32,
-    prefix: &[u8],
+    filter: &Filter,
     slot: crate::arena::Slot,
     word: crate::layout::SlotWord,
 ) -> Option<Option<ScannedEntry>> {
@@ -139,11 +145,11 @@ fn read_entry(
         copy_out(arena.data(), first, header.key_at as usize, &mut key);
         let mut tags = vec![0; header.tags_bytes as usize];
         copy_out(arena.data(), first, header.tags_at(), &mut tags);
-        let is_wanted = header.namespace == namespace
+        let is_wanted = header.namespace == filter.namespace
             && !header.is_tombstone()
-            && header.clock > namespaces::epoch(arena, namespace)
+            && header.clock > namespaces::epoch(arena, filter.namespace)
             && !header.is_expired(arena.expiry_now_ms())
-            && key.starts_with(prefix);
+            && key.starts_with(filter.prefix);
         if is_wanted {
             found = Some(ScannedEntry { key, header, tags });
         }
