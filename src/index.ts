@@ -13,6 +13,7 @@ export type {
   Stats,
 } from './cache/types.ts'
 export type { Duration } from './config/duration.ts'
+export type { Factory, FactoryContext, GetOrSetOptions } from './config/get-or-set-options.ts'
 export type {
   AttachOptions,
   CallOptions,

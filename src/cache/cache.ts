@@ -8,6 +8,7 @@ import { blobError } from '../codec/refusals.ts'
 import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { configError } from '../config/fields.ts'
+import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
 import {
   checkCanRefuse,
   checkHasTiers,
@@ -26,6 +27,8 @@ import type {
 import { cold, type Engine, type Space } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { OwnedBlobs } from './blobs.ts'
+import { readsOf } from './fill-side.ts'
+import { type FillSide, getOrSet } from './get-or-set.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
 import { BlobWriter } from './streams.ts'
@@ -44,6 +47,7 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   readonly #isExpendable: boolean
   /** Options of a write that was given none; `undefined` when there is nothing to say. */
   readonly #defaults: ValidatedWrite | undefined
+  #fills: FillSide | undefined
 
   constructor(
     lifetime: Lifetime,
@@ -235,6 +239,38 @@ class OwnerCache extends ReadCache<Space> implements Cache {
       if (await put({ ifVersion: entry.version })) return true
     }
     throw conflict('cas()', key)
+  }
+
+  getOrSet<T>(key: Key, factory: Factory<T>, options?: GetOrSetOptions): Promise<T> {
+    try {
+      const call = validateGetOrSet(factory, options)
+      checkHasTiers(call.write.durability, this.#engine.hasTiers, 'getOrSet()')
+      this.ensureOpen()
+      checkKey(key)
+      this.#fills ??= this.#fillSide()
+      const flights = this.lifetime.flights(this.name)
+      return getOrSet(this.#fills, flights, key, factory as Factory<unknown>, call) as Promise<T>
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #fillSide(): FillSide {
+    const { space } = this
+    return {
+      ...readsOf(space, this.name, this.isFrozen),
+      ttlMs: this.#ttlMs,
+      lease: (key, leaseMs, refreshes) =>
+        this.#decide(key, undefined, (own) => space.lease(own, leaseMs, refreshes)),
+      fill: async (key, value, write) => {
+        const durability = write.durability ?? this.#durability
+        const version = await this.#decide(key, undefined, (own) => {
+          return space.set(own, value, { ...write, durability })
+        })
+        return version === undefined ? false : this.#settled(true, durability)
+      },
+      abandon: async (key, token, pauseMs) => space.abandon(key, token, pauseMs),
+    }
   }
 
   createWriteStream(key: Key, options?: WriteStreamOptions): Writable {

@@ -10,11 +10,13 @@
  * Calls under way when this process becomes the owner wait for an answer over the socket, now its own, and calls that follow
  * go the same way until all of them have it: so writes stay in the order in which they were made.
  */
+
 import type { Readable, Writable } from 'node:stream'
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError } from '../base/errors.ts'
 import { isWithoutOwner, socketOf } from '../client/failover.ts'
 import { RemoteStore } from '../client/remote-store.ts'
+import type { Factory, GetOrSetOptions } from '../config/get-or-set-options.ts'
 import type { ValidatedOpen } from '../config/open-options.ts'
 import type { CallOptions, CloseOptions, GetOptions, NamespaceOptions } from '../config/options.ts'
 import { blobsOf, engineOf, homeOf, registerEngine } from './internal.ts'
@@ -216,6 +218,10 @@ class JoinedCache implements Cache {
 
   cas(...args: Parameters<Cache['cas']>): Promise<boolean> {
     return this.#now().cas(...args)
+  }
+
+  getOrSet<T = unknown>(key: Key, factory: Factory<T>, options?: GetOrSetOptions): Promise<T> {
+    return this.#now().getOrSet(key, factory, options)
   }
 
   createWriteStream(...args: Parameters<Cache['createWriteStream']>): Writable {

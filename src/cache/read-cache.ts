@@ -31,6 +31,7 @@ import type { ReadEngine, ReadSpace } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { Blobs } from './blobs.ts'
 import { coldRead } from './cold-read.ts'
+import type { Flights } from './get-or-set.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { statsOf } from './stats.ts'
@@ -47,6 +48,8 @@ export class Lifetime {
   readonly blobs: Blobs
   /** Over the tiers below RAM, in a process that owns them. */
   readonly scans: TierScans | undefined
+  /** Values that are being computed here, by namespace. */
+  readonly #flights = new Map<string, Flights>()
   readonly #stop: ((timeoutMs: number | undefined) => Promise<void>) | undefined
   readonly #openedUs = systemClock.monotonicUs()
   #isClosed = false
@@ -67,6 +70,15 @@ export class Lifetime {
 
   get isClosed(): boolean {
     return this.#isClosed
+  }
+
+  flights(namespace: string): Flights {
+    let flights = this.#flights.get(namespace)
+    if (flights === undefined) {
+      flights = new Map()
+      this.#flights.set(namespace, flights)
+    }
+    return flights
   }
 
   stats(): Stats | Promise<Stats> {

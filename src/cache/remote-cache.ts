@@ -13,6 +13,7 @@ import { checkKey } from '../codec/key.ts'
 import { blobError } from '../codec/refusals.ts'
 import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
+import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
 import { checkHasTiers, type ValidatedNamespace, validateNamespace } from '../config/open-options.ts'
 import type {
   CallOptions,
@@ -25,6 +26,8 @@ import type {
 } from '../config/options.ts'
 import { Blobs, chunkBytesFor } from './blobs.ts'
 import { checkEntries, copyKey } from './cache.ts'
+import { readsOf } from './fill-side.ts'
+import { type FillSide, getOrSet } from './get-or-set.ts'
 import { registerEngine } from './internal.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
@@ -52,6 +55,7 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
   readonly #ttlMs: number | undefined
   /** What this process says of writes that were given no options. */
   readonly #defaults: ValidatedWrite | undefined
+  #fills: FillSide | undefined
 
   constructor(lifetime: RemoteLifetime, name: string, settings: ValidatedNamespace, isRoot: boolean) {
     super(lifetime, lifetime.store.space(name), name, isRoot, settings.isFrozen ?? false)
@@ -171,6 +175,31 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
       if (await put({ ifVersion: entry.version })) return true
     }
     throw conflict('cas()', key)
+  }
+
+  getOrSet<T>(key: Key, factory: Factory<T>, options?: GetOrSetOptions): Promise<T> {
+    try {
+      const call = validateGetOrSet(factory, options)
+      checkHasTiers(call.write.durability, this.#remote.store.hasTiers, 'getOrSet()')
+      this.ensureOpen()
+      checkKey(key)
+      this.#fills ??= this.#fillSide()
+      const flights = this.lifetime.flights(this.name)
+      return getOrSet(this.#fills, flights, key, factory as Factory<unknown>, call) as Promise<T>
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #fillSide(): FillSide {
+    const { space } = this
+    return {
+      ...readsOf(space, this.name, this.isFrozen),
+      ttlMs: this.#ttlMs,
+      lease: (key, leaseMs, refreshes) => space.lease(key, leaseMs, refreshes),
+      fill: (key, value, write) => space.fill(key, value, { ...this.#defaults, ...write }),
+      abandon: (key, token, pauseMs) => space.abandon(key, token, pauseMs),
+    }
   }
 
   createWriteStream(key: Key, options?: WriteStreamOptions): Writable {

@@ -1,6 +1,7 @@
 /** The public face: what `open()` and `attach()` return. */
 import type { Readable, Writable } from 'node:stream'
 import type { Key } from '../codec/key.ts'
+import type { Factory, GetOrSetOptions } from '../config/get-or-set-options.ts'
 import type {
   CallOptions,
   CloseOptions,
@@ -124,6 +125,16 @@ export interface Cache extends ReadonlyCache {
    * ERR_RAMCACHE_CONFLICT when other writers were always faster.
    */
   cas(key: Key, expected: unknown, value: unknown, options?: WriteOptions): Promise<boolean>
+  /**
+   * The value of the key; where there is none, what `factory` returns, which is stored. Of all callers of the machine one
+   * computes and the others wait for it, or take a stale value where they give a `grace`. `undefined` is not stored, `null`
+   * is. What was computed before the key was written, deleted or cleared is never stored over that, nor given to a caller
+   * that came after it.
+   *
+   * Rejects with what the factory throws, with ERR_RAMCACHE_TIMEOUT after `hardTimeout`, with ERR_RAMCACHE_KEY and
+   * ERR_RAMCACHE_CONFIG; with what is wrong with the cache itself only where `strict` is true.
+   */
+  getOrSet<T = unknown>(key: Key, factory: Factory<T>, options?: GetOrSetOptions): Promise<T>
   /**
    * Stores a blob: a value of any length, of which no more than two chunks (256 KiB each at most) are in this process.
    * The entry appears, or is replaced, as a whole and at once, before 'finish'; with tiers, its bytes are on disk by

@@ -102,6 +102,12 @@ export class Channel {
     return this.#unsent.length + this.#sent.length
   }
 
+  /** Whether commands go out at once. Where they do not, a connection is looked for from now on. */
+  reach(): boolean {
+    if (!this.#isOpen && this.#closed === undefined) this.#options.onWaiting()
+    return this.#isOpen
+  }
+
   /** Those among them that no connection was there for. */
   get waiting(): number {
     return this.#isOpen ? 0 : this.#unsent.length

@@ -13,6 +13,8 @@ export function optionWords(options: WriteOptions | undefined): Argument[] {
   if (ttlMs !== undefined) words.push('TTL', ttlMs)
   if (idleMs !== undefined) words.push('IDLE', idleMs)
   if (tags !== undefined && tags.length > 0) words.push('TAGS', tags.length, ...tagBytes(tags))
+  if (options.graceMs !== undefined) words.push('GRACE', options.graceMs)
+  if (options.lease !== undefined) words.push('LEASE', options.lease)
   if (ifVersion !== undefined) words.push('IFVERSION', ifVersion)
   if (options.ifAbsent === true) words.push('NX')
   if (options.ifPresent === true) words.push('XX')

@@ -1,10 +1,11 @@
 /** One namespace of a store that another process owns: reads as `SharedRead` has them, and writes over the socket. */
+import { RamcacheError } from '../base/errors.ts'
 import type { Encoded } from '../codec/value.ts'
-import type { Durability, EntryInfo, Key, WriteOptions } from '../native/engine.ts'
+import type { Durability, EntryInfo, Key, Leased, WriteOptions } from '../native/engine.ts'
 import { listOf, numberOf, optionWords, textOf } from './commands.ts'
 import type { Argument } from './outbox.ts'
 import type { Reply } from './replies.ts'
-import { isClosed, SharedRead } from './shared-read.ts'
+import { isClosed, type RemoteSource, SharedRead } from './shared-read.ts'
 
 /** Entries of a page of a scan. */
 const scanPageEntries = 1024
@@ -59,6 +60,30 @@ export class RemoteSpace extends SharedRead {
     return numberOf(await this.#write('RC.INCR', [key, by, ...words]), 'RC.INCR')
   }
 
+  /** As of `Space`. It ends with the connection. */
+  async lease(key: Key, leaseMs: number, refreshes: boolean): Promise<Leased> {
+    const args = [this.name, key, leaseMs, ...(refreshes ? ['REFRESH'] : [])]
+    const reply = await this.#now('RC.GETORLEASE').cold.request('RC.GETORLEASE', args, false)
+    const [state, token, stale] = listOf(reply, 'RC.GETORLEASE')
+    return {
+      state: textOf(state, 'RC.GETORLEASE') as Leased['state'],
+      token: token === null ? undefined : textOf(token, 'RC.GETORLEASE'),
+      stale: this.entryOf(key, stale ?? null),
+    }
+  }
+
+  /** Whether it was stored. */
+  async fill(key: Key, value: unknown, options: WriteOptions): Promise<boolean> {
+    const { type, bytes } = this.#encode(value)
+    const args: Argument[] = [this.name, key, type, bytes, ...optionWords(options)]
+    return (await this.#now('RC.SET').hot.request('RC.SET', args, false)) !== null
+  }
+
+  async abandon(key: Key, token: string, pauseMs: number): Promise<void> {
+    const pause = pauseMs === 0 ? [] : ['PAUSE', pauseMs]
+    await this.#now('RC.ABANDON').cold.request('RC.ABANDON', [this.name, key, token, ...pause], false)
+  }
+
   async clear(isSync: boolean): Promise<void> {
     await this.#write('RC.CLEAR', isSync ? ['SYNC'] : [])
   }
@@ -72,6 +97,13 @@ export class RemoteSpace extends SharedRead {
       entries: listOf(rows, 'RC.SCAN').map(scannedOf),
       cursor: cursor.length === 0 ? undefined : Buffer.from(cursor),
     }
+  }
+
+  /** For commands that wait for no owner: without one, whoever asks goes on alone. */
+  #now(command: string): RemoteSource {
+    if (this.source.hot.reach()) return this.source
+    const message = `${command} was not carried out: no owner of the store is to be reached`
+    throw new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message)
   }
 
   #write(command: string, args: readonly Argument[]): Promise<Reply> {

@@ -125,7 +125,7 @@ export class SharedRead implements ReadSpace {
     const own = ownKey(key)
     const reply = await this.#ask('RC.ENTRY', [own])
     this.shared.takeBackMiss()
-    return this.#entryOf(own, reply)
+    return this.entryOf(own, reply)
   }
 
   async look(key: Key): Promise<Entry | undefined> {
@@ -135,7 +135,7 @@ export class SharedRead implements ReadSpace {
 
   async lookWhole(key: Key): Promise<WholeEntry | undefined> {
     const own = ownKey(key)
-    return this.#entryOf(own, await this.#ask('RC.ENTRY', [own, 'LOOK']))
+    return this.entryOf(own, await this.#ask('RC.ENTRY', [own, 'LOOK']))
   }
 
   getMany(keys: readonly Key[]): Map<Key, unknown> {
@@ -248,7 +248,7 @@ export class SharedRead implements ReadSpace {
     return this.shared.decode(numberOf(type, command), bytesOf(value, command))
   }
 
-  #entryOf(key: Key, reply: Reply): WholeEntry | undefined {
+  protected entryOf(key: Key, reply: Reply): WholeEntry | undefined {
     if (reply === null) return undefined
     const fields = listOf(reply, 'RC.ENTRY')
     const [type, value, version, createdAt, expiresAt, size, tags, tier, idleMs, deadline] = fields

@@ -13,6 +13,9 @@ export interface ValidatedWrite {
   ttlMs?: number
   idleMs?: number
   tags?: readonly string[]
+  graceMs?: number
+  /** The token of a lease. */
+  lease?: string
   ifVersion?: string
   ifAbsent?: boolean
   ifPresent?: boolean
@@ -138,7 +141,7 @@ function commonWrite(options: Record<string, unknown>, where: string): Validated
 }
 
 /** Their sum is limited where they are encoded. */
-function checkTags(tags: unknown, where: string): readonly string[] {
+export function checkTags(tags: unknown, where: string): readonly string[] {
   if (!Array.isArray(tags))
     throw configError(`tags of ${where} must be an array of strings, not ${show(tags)}`)
   for (const tag of tags) {

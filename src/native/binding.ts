@@ -66,6 +66,13 @@ export interface NativeSpace {
   /** 0 absent, 1 pinned, 2 has to wait for the log, 3 has left RAM. */
   demote(key: string | Uint8Array): number
   clear(): void
+  /** 0 fresh, 1 granted, 2 busy, 3 paused; the token; what is stale. */
+  lease(
+    key: string | Uint8Array,
+    leaseMs: number,
+    refreshes: 0 | 1,
+  ): [state: number, token: string | undefined, stale: ReturnType<NativeSpace['entry']>]
+  abandon(key: string | Uint8Array, tokenHigh: number, tokenLow: number, pauseMs: number): boolean
   ask(key: string | Uint8Array, asker: number, purpose: number): number
   /**
    * Takes back the miss that a read counted: it was found in the SSD tier (1) or the HDD tier (2), or is going to be read
@@ -328,7 +335,7 @@ export interface NativeModule {
 }
 
 /** Layout of the arena this code expects of the native part. */
-const LAYOUT_VERSION = 3
+const LAYOUT_VERSION = 4
 
 const require = createRequire(import.meta.url)
 

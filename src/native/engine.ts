@@ -28,6 +28,10 @@ export interface WriteOptions {
   /** Instead of what follows from the two above: when it expires, and when a sliding entry ends at the latest. */
   readonly expiresAt?: number
   readonly deadline?: number
+  /** How long the value is kept after its expiry, for who takes a stale one. */
+  readonly graceMs?: number
+  /** The token of a lease: write only while it is out. */
+  readonly lease?: string
   readonly tags?: readonly string[]
   /** Write only when the live entry has this version. */
   readonly ifVersion?: string
@@ -60,6 +64,19 @@ export interface WholeEntry extends Entry {
   readonly idleMs: number
   /** When a sliding entry ends at the latest; 0 = never. */
   readonly deadline: number
+}
+
+/** Who computes a missing value. */
+export interface Leased {
+  /**
+   * `fresh`: there is a value, read it. `granted`: the caller computes it. `busy`: somebody else does. `paused`: that has
+   * failed a short while ago, and there is a stale value.
+   */
+  readonly state: 'fresh' | 'granted' | 'busy' | 'paused'
+  /** Of what was granted. */
+  readonly token: string | undefined
+  /** What is there past its expiry, within its grace. */
+  readonly stale: Entry | undefined
 }
 
 /** A key as it is: bytes when it is no UTF-8. */
@@ -149,6 +166,13 @@ export interface Space extends ReadSpace {
   setPinned(key: string, bytes: Uint8Array, ifVersion: string | undefined, ttlMs?: number): boolean
   /** Removes whatever there may be, in whatever tier, without looking. */
   discard(key: Key): void
+  /**
+   * Asks for the lease of a key; with `refreshes` also when its value is fresh. It ends with a write of the key, with
+   * `abandon`, when this space is closed, and after `leaseMs` as soon as somebody else asks.
+   */
+  lease(key: Key, leaseMs: number, refreshes: boolean): Leased
+  /** Gives a lease up; nobody gets another one for `pauseMs`, as long as there is a stale value. Whether it was still out. */
+  abandon(key: Key, token: string, pauseMs: number): boolean
 }
 
 export interface NamespaceCounters {

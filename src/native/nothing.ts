@@ -34,6 +34,8 @@ export const nothing: NativeSpace = {
   demote: unwritable,
   incr: unwritable,
   clear: unwritable,
+  lease: unwritable,
+  abandon: unwritable,
   settle: () => {},
   close: () => {},
   hits: () => 0,

@@ -16,13 +16,17 @@ export const Control = {
   tags: 8,
   init: 9,
   cold: 10,
+  grace: 11,
   expiresAt: 13,
   deadline: 14,
+  now: 15,
   slot: 16,
   slotBits: 17,
   generationAt: 18,
   generation: 19,
   slotExpires: 20,
+  leaseHigh: 21,
+  leaseLow: 22,
 } as const
 
 /** What there is to do after a read; `native/node/src/space.rs`. */
@@ -42,6 +46,8 @@ export const Flag = {
   blind: 512,
   volatile: 1024,
   expiresAt: 4096,
+  lease: 8192,
+  grace: 16384,
 } as const
 
 const CONTROL_WORDS = 24

@@ -164,7 +164,7 @@ export class NativeReadSpace implements ReadSpace {
     const own = ownKey(key)
     for (;;) {
       const found = this.#peeked(own)
-      const entry = this.#entryOf(own, found)
+      const entry = this.entryOf(own, found)
       if (entry !== undefined)
         return { ...entry, idleMs: found?.[7] as number, deadline: found?.[8] as number }
       if (!this.isCold) return undefined
@@ -266,14 +266,14 @@ export class NativeReadSpace implements ReadSpace {
 
   getEntry(key: Key): Entry | undefined {
     try {
-      return this.#entryOf(key, this.native().entry(key))
+      return this.entryOf(key, this.native().entry(key))
     } catch (error) {
       translate(error)
     }
   }
 
   peek(key: Key): Entry | undefined {
-    return this.#entryOf(key, this.#peeked(key))
+    return this.entryOf(key, this.#peeked(key))
   }
 
   #peeked(key: Key): ReturnType<NativeSpace['peek']> {
@@ -284,7 +284,7 @@ export class NativeReadSpace implements ReadSpace {
     }
   }
 
-  #entryOf(key: Key, found: ReturnType<NativeSpace['entry']>): Entry | undefined {
+  protected entryOf(key: Key, found: ReturnType<NativeSpace['entry']>): Entry | undefined {
     if (found === undefined) return undefined
     const [bytes, type, version, createdAt, expiresAt, size, tags] = found
     return {

@@ -24,6 +24,16 @@ export function putOptions(options: WriteOptions): void {
     control[Control.expiresAt] = options.expiresAt
     control[Control.deadline] = options.deadline ?? 0
   }
+  if (options.graceMs !== undefined) {
+    flags |= Flag.grace
+    control[Control.grace] = options.graceMs
+  }
+  if (options.lease !== undefined) {
+    flags |= Flag.lease
+    const [high, low] = tokenWords(options.lease)
+    control[Control.leaseHigh] = high
+    control[Control.leaseLow] = low
+  }
   if (options.ifAbsent === true) flags |= Flag.ifAbsent
   if (options.ifPresent === true) flags |= Flag.ifPresent
   if (options.ifVersion !== undefined) {
@@ -50,6 +60,11 @@ export function putVersion(version: string): void {
   control[Control.clockLow] = word(8)
   control[Control.originHigh] = word(17)
   control[Control.originLow] = word(25)
+}
+
+/** The token of a lease as two halves. */
+export function tokenWords(token: string): [high: number, low: number] {
+  return [Number.parseInt(token.slice(0, 8), 16), Number.parseInt(token.slice(8), 16)]
 }
 
 /** Each tag as bytes. Throws ERR_RAMCACHE_CONFIG. */

@@ -4,13 +4,14 @@ import { encodeManifest, type Manifest } from '../codec/blob.ts'
 import { isWellFormed } from '../codec/key.ts'
 import { Purpose } from './answers.ts'
 import { translate } from './binding.ts'
-import type { Demotion, Durability, Key, Space, WriteOptions } from './engine.ts'
+import type { Demotion, Durability, Key, Leased, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
 import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES, TYPE_EXPENDABLE } from './space.ts'
-import { putOptions, putVersion } from './write-options.ts'
+import { putOptions, putVersion, tokenWords } from './write-options.ts'
 
 /** By the numbers of the native part. */
 const demotions: readonly Demotion[] = ['absent', 'pinned', 'waits', 'moved']
+const leaseStates: readonly Leased['state'][] = ['fresh', 'granted', 'busy', 'paused']
 
 /** Both sides, in the owner. */
 export class NativeWriteSpace extends NativeReadSpace implements Space {
@@ -172,6 +173,23 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
     if (sum !== undefined) return sum
     const message = `${show(key)} is missing; give { init } to create it`
     throw new RamcacheError('ERR_RAMCACHE_NOT_INTEGER', message)
+  }
+
+  lease(key: Key, leaseMs: number, refreshes: boolean): Leased {
+    try {
+      const [state, token, stale] = this.native().lease(key, leaseMs, refreshes ? 1 : 0)
+      return { state: leaseStates[state] as Leased['state'], token, stale: this.entryOf(key, stale) }
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  abandon(key: Key, token: string, pauseMs: number): boolean {
+    try {
+      return this.native().abandon(key, ...tokenWords(token), pauseMs)
+    } catch (error) {
+      translate(error)
+    }
   }
 
   clear(): void {

@@ -25,6 +25,12 @@ export interface Events {
     readonly ms: number
     readonly error: unknown
   }
+  /** `getOrSet()` has met an error that it did not throw: of the cache, or of a factory where there was something stale. */
+  'ramcache:getorset:failed': {
+    readonly namespace: string
+    readonly key: string | Uint8Array
+    readonly error: unknown
+  }
 }
 
 export type EventName = keyof Events
@@ -34,6 +40,7 @@ const channels = {
   'ramcache:owner:lost': channel('ramcache:owner:lost'),
   'ramcache:owner:found': channel('ramcache:owner:found'),
   'ramcache:read:cold': channel('ramcache:read:cold'),
+  'ramcache:getorset:failed': channel('ramcache:getorset:failed'),
 } as const satisfies Record<EventName, unknown>
 
 export function hasListeners(name: EventName): boolean {

@@ -9,6 +9,7 @@ import type { Placement } from '../support/stores.ts'
 import { badInputContract } from './bad-input.suite.ts'
 import { counterContract } from './counters.suite.ts'
 import { expiryContract } from './expiry.suite.ts'
+import { getOrSetContract } from './get-or-set.suite.ts'
 import { lifecycleContract } from './lifecycle.suite.ts'
 import { manyContract } from './many.suite.ts'
 import { namespaceContract } from './namespaces.suite.ts'
@@ -76,6 +77,7 @@ export function cacheContract(
     describe('many at once', () => manyContract(subject))
     describe('scans', () => scanContract(subject))
     describe('namespaces', () => namespaceContract(subject))
+    describe('getOrSet', () => getOrSetContract(subject))
     describe('streams', () => streamContract(subject))
     describe('lifecycle', () => lifecycleContract(subject))
     describe('bad input', () => badInputContract(subject, kind))

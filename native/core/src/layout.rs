@@ -14,7 +14,7 @@
 /// "RAMCACHE" as little-endian bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"RAMCACHE");
 /// Raised by every change of what is drawn here; another version is refused.
-pub const LAYOUT_VERSION: u64 = 3;
+pub const LAYOUT_VERSION: u64 = 4;
 
 pub const WORD_BYTES: usize = 8;
 /// Records begin at multiples of this; two may share a word, which is then written by read and write of the whole.

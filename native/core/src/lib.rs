@@ -26,6 +26,8 @@ pub mod hash;
 pub mod index;
 pub mod layout;
 #[cfg(not(loom))]
+pub mod leases;
+#[cfg(not(loom))]
 pub mod log;
 pub mod namespaces;
 #[cfg(not(loom))]

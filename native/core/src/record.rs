@@ -10,7 +10,7 @@
 //!     RUN        u32 extents: the value lies in runs, its place here holds u64 extents
 //!     EXT        u32 further flags, then by flag:
 //!                EXPIRY_AT u64 ms since 1970 | EXPIRY_CLOCK u64 | IDLE u32 ms | TAGS u32 bytes |
-//!                DEADLINE u64 ms since 1970
+//!                DEADLINE u64 ms since 1970 | GRACE u32 ms
 //! ..  key, value (or extents), tags (each: u8 length, bytes), padding to 4
 //! ```
 //!
@@ -35,7 +35,8 @@ pub const EXT_EXPIRY_CLOCK: u32 = 2;
 pub const EXT_IDLE: u32 = 4;
 pub const EXT_TAGS: u32 = 8;
 pub const EXT_DEADLINE: u32 = 16;
-const EXT_KNOWN: u32 = 31;
+pub const EXT_GRACE: u32 = 32;
+const EXT_KNOWN: u32 = 63;
 
 pub const HEADER_BYTES_MIN: usize = 12;
 const SHORT_KEY_BYTES_MAX: usize = 256;
@@ -76,6 +77,8 @@ pub struct Header {
     pub tags_bytes: u32,
     /// When a sliding entry ends at the latest, in milliseconds since 1970; 0 = never.
     pub deadline: u64,
+    /// How long the value is kept after its expiry, for who takes a stale one, in milliseconds.
+    pub grace_ms: u32,
     /// Where the key begins, in bytes from the record's start.
     pub key_at: u32,
 }
@@ -95,11 +98,25 @@ impl Header {
     }
     /// Whether a slot of this record carries the special bit.
     pub fn is_special(&self) -> bool {
-        self.flags & (FLAG_TOMBSTONE | FLAG_RUN) != 0 || self.idle_ms != 0 || self.tags_bytes != 0
+        self.flags & (FLAG_TOMBSTONE | FLAG_RUN) != 0 || (self.idle_ms | self.tags_bytes | self.grace_ms) != 0
     }
+    /// Whether it is no answer any more; within its grace the value is still there.
+    #[inline]
+    pub fn is_stale(&self, now_ms: u64) -> bool {
+        self.expires_at != 0 && self.expires_at <= now_ms
+    }
+    /// Whether nothing may be had of it any more, its grace being over too.
     #[inline]
     pub fn is_expired(&self, now_ms: u64) -> bool {
-        self.expires_at != 0 && self.expires_at <= now_ms
+        self.expires_at != 0 && self.gone_at() <= now_ms
+    }
+    /// The end of its grace, in milliseconds since 1970; 0 = never.
+    #[inline]
+    pub fn gone_at(&self) -> u64 {
+        match self.expires_at {
+            0 => 0,
+            expires_at => expires_at.saturating_add(self.grace_ms as u64),
+        }
     }
     /// Where the value or its extents begin, in bytes from the record's start.
     #[inline]
@@ -213,6 +230,9 @@ impl Header {
             if ext & EXT_DEADLINE != 0 {
                 self.deadline = take(8)?;
             }
+            if ext & EXT_GRACE != 0 {
+                self.grace_ms = take(4)? as u32;
+            }
         }
         self.key_at = (at * GRAIN_BYTES) as u32;
         let is_sane = (1..=KEY_BYTES_MAX as u32).contains(&self.key_bytes)
@@ -245,6 +265,8 @@ pub struct Parts<'a> {
     pub idle_ms: u32,
     /// Latest end of a sliding entry; 0 = none.
     pub deadline: u64,
+    /// How long the value is kept after its expiry; 0 = not at all.
+    pub grace_ms: u32,
     /// Encoded tags.
     pub tags: &'a [u8],
 }
@@ -268,6 +290,7 @@ impl RecordBuffer {
         ext |= EXT_IDLE * (parts.idle_ms != 0) as u32;
         ext |= EXT_TAGS * !parts.tags.is_empty() as u32;
         ext |= EXT_DEADLINE * (parts.deadline != 0) as u32;
+        ext |= EXT_GRACE * (parts.grace_ms != 0) as u32;
         let mut flags = 0;
         flags |= FLAG_LONG * is_long as u32;
         flags |= FLAG_EXPIRY * is_ttl_short as u32;
@@ -315,6 +338,9 @@ impl RecordBuffer {
             }
             if parts.deadline != 0 {
                 out.extend_from_slice(&parts.deadline.to_le_bytes());
+            }
+            if parts.grace_ms != 0 {
+                out.extend_from_slice(&parts.grace_ms.to_le_bytes());
             }
         }
         out.extend_from_slice(parts.key);

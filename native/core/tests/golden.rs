@@ -10,7 +10,7 @@ use ramcache_core::layout::{
 use ramcache_core::record::{Header, Parts, RecordBuffer};
 use ramcache_core::segment::{Extent, Runs};
 
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 const WHAT_TO_DO: &str =
     "the shared bytes have changed: raise LAYOUT_VERSION in layout.rs, then VERSION and the bytes pinned here";
 
@@ -281,6 +281,7 @@ fn records_of_every_form_keep_their_bytes() {
             "idle with a deadline",
             record(Parts { ttl_ms: 1000, idle_ms: 1000, deadline: 0x1122_3344_5566, ..short }),
         ),
+        ("grace", record(Parts { ttl_ms: 1000, grace_ms: 60_000, ..short })),
         ("tags", record(Parts { tags: b"\x03one\x03two", ..short })),
         (
             "everything",
@@ -298,6 +299,7 @@ fn records_of_every_form_keep_their_bytes() {
                 expiry_clock: 2,
                 idle_ms: 3,
                 deadline: 4,
+                grace_ms: 5,
                 tags: b"\x01t",
             }),
         ),
@@ -318,8 +320,9 @@ fn records_of_every_form_keep_their_bytes() {
 ("touched", "08070605040302012022500003000000665544332211000001006655443322116b657976616c7565"),
 ("idle", "080706050403020122225000e803000004000000e80300006b657976616c7565"),
 ("idle with a deadline", "080706050403020122225000e803000014000000e803000066554433221100006b657976616c7565"),
+("grace", "080706050403020122225000e80300002000000060ea00006b657976616c7565"),
 ("tags", "08070605040302012022500008000000080000006b657976616c7565036f6e650374776f"),
-("everything", "08070605040302016d0f00007011010001000000ff0f0000010000001f00000001000000000000000200000000000000030000000200000004000000000000006b0200500000000000017400")];
+("everything", "08070605040302016d0f00007011010001000000ff0f0000010000003f0000000100000000000000020000000000000003000000020000000400000000000000050000006b0200500000000000017400")];
     pin(&found, &pinned);
 }
 
@@ -360,6 +363,7 @@ fn a_pinned_record_is_parsed() {
         expiry_clock: 2,
         idle_ms: 3,
         deadline: 4,
+        grace_ms: 0,
         tags_bytes: 2,
         key_at: 64,
     };

@@ -48,6 +48,7 @@ struct Record {
     expiry_clock: u64,
     idle_ms: u32,
     deadline: u64,
+    grace_ms: u32,
     tags: Vec<u8>,
     clock: u64,
 }
@@ -65,6 +66,7 @@ prop_compose! {
         expiry_clock in prop_oneof![Just(0), any::<u64>()],
         idle_ms in prop_oneof![Just(0), any::<u32>()],
         deadline in prop_oneof![Just(0), any::<u64>()],
+        grace_ms in prop_oneof![Just(0), any::<u32>()],
         tags_bytes in prop_oneof![Just(0), 0..=TAGS_BYTES_MAX],
         clock in any::<u64>(),
         fill in any::<u8>(),
@@ -85,6 +87,7 @@ prop_compose! {
             expiry_clock,
             idle_ms,
             deadline,
+            grace_ms,
             tags: bytes(tags_bytes, 11),
             clock,
         }
@@ -108,6 +111,7 @@ impl Record {
             expiry_clock: self.expiry_clock,
             idle_ms: self.idle_ms,
             deadline: self.deadline,
+            grace_ms: self.grace_ms,
             tags: &self.tags,
         });
         buffer.stamp(self.clock);
@@ -131,13 +135,19 @@ impl Record {
         assert_eq!(header.expiry_clock, expiry_clock);
         assert_eq!(header.idle_ms, self.idle_ms);
         assert_eq!(header.deadline, self.deadline);
+        assert_eq!(header.grace_ms, self.grace_ms);
+        let gone_at = if expires_at == 0 { 0 } else { expires_at.saturating_add(self.grace_ms as u64) };
+        assert_eq!(header.gone_at(), gone_at);
         assert_eq!(&bytes[header.key_at as usize..][..header.key_bytes as usize], &self.key[..]);
         assert_eq!(&bytes[header.value_at()..][..header.inline_bytes()], &self.value[..]);
         assert_eq!(&bytes[header.tags_at()..][..header.tags_bytes as usize], &self.tags[..]);
         assert_eq!(header.record_bytes(), bytes.len());
         assert_eq!(header.payload_bytes(), self.key.len() as u64 + value_bytes as u64);
-        let is_special =
-            self.is_tombstone || self.run.is_some() || self.idle_ms != 0 || !self.tags.is_empty();
+        let is_special = self.is_tombstone
+            || self.run.is_some()
+            || self.idle_ms != 0
+            || !self.tags.is_empty()
+            || self.grace_ms != 0;
         assert_eq!(header.is_special(), is_special);
     }
 }
@@ -333,6 +343,7 @@ fn every_length_at_an_edge_comes_out_as_it_was_built() {
                 expiry_clock: 0,
                 idle_ms: 0,
                 deadline: 0,
+                grace_ms: 0,
                 tags: Vec::new(),
                 clock: u64::MAX,
             };

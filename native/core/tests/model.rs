@@ -99,6 +99,7 @@ impl Model {
             if_present: self.random.below(8) == 0,
             if_version: None,
             ram_decides: false,
+            ..Conditions::default()
         };
         let request = WriteRequest {
             namespace: key.0,

@@ -164,6 +164,7 @@ pub fn open_space<'env>(
         buffer: Default::default(),
         key: KeyBuffer::new(),
         sampler: Sampler::new(ramcache_core::clock::wall_ms()),
+        holder: 0,
     };
     space.counters = space.arena().map(|arena| CounterSlot::claim(arena, namespace, std::process::id()));
     let object = expose(env.raw(), space);

@@ -12,6 +12,7 @@ mod cold;
 mod drain;
 mod keep;
 mod key;
+mod lease;
 mod notify;
 mod raw;
 mod read;

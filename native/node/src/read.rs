@@ -233,7 +233,10 @@ pub unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info)
     })
 }
 
-fn entry_of(env: sys::napi_env, space: &Space, header: &Header, copied: &Copied) -> Value {
+/// What there is to say of an entry; the time by which its expiry is judged goes into the control words.
+pub fn entry_of(env: sys::napi_env, space: &Space, header: &Header, copied: &Copied) -> Value {
+    let now_ms = space.arena().map_or(0, |arena| arena.expiry_now_ms());
+    space.scratch.set_control(control::NOW, now_ms as f64);
     let mut fields = vec![raw::buffer_of(env, &copied.value), raw::uint32(env, header.value_type as u32)];
     fields.extend(describe(env, space, header, &copied.tags));
     fields.extend([raw::double(env, header.idle_ms as f64), raw::double(env, header.deadline as f64)]);

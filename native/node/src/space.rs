@@ -42,13 +42,17 @@ pub mod control {
     pub const TAGS: usize = 8;
     pub const INIT: usize = 9;
     pub const COLD: usize = 10;
+    pub const GRACE: usize = 11;
     pub const EXPIRES_AT: usize = 13;
     pub const DEADLINE: usize = 14;
+    pub const NOW: usize = 15;
     pub const SLOT: usize = 16;
     pub const SLOT_BITS: usize = 17;
     pub const GENERATION_AT: usize = 18;
     pub const GENERATION: usize = 19;
     pub const SLOT_EXPIRES: usize = 20;
+    pub const LEASE_HIGH: usize = 21;
+    pub const LEASE_LOW: usize = 22;
 }
 
 /// Bits of the flags word.
@@ -65,6 +69,8 @@ pub mod flag {
     pub const BLIND: u32 = 512;
     pub const VOLATILE: u32 = 1024;
     pub const EXPIRES_AT: u32 = 4096;
+    pub const LEASE: u32 = 8192;
+    pub const GRACE: u32 = 16384;
 }
 
 /// What there is to do after a read.
@@ -129,6 +135,8 @@ pub struct Space {
     pub buffer: RecordBuffer,
     pub key: Box<KeyBuffer>,
     pub sampler: Sampler,
+    /// By which the leases of this space are given up when it closes; 0 before the first one.
+    pub holder: u64,
 }
 
 impl Space {
@@ -164,6 +172,9 @@ impl Space {
             counters.release(arena);
         }
         self.counters = None;
+        if let (true, Target::Owner(owned)) = (self.holder != 0, &self.target) {
+            owned.store().abandon_all(self.holder);
+        }
         self.target = Target::Closed;
     }
 }
@@ -187,7 +198,7 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 21] = [
+    let callbacks: [(&str, Callback); 23] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
@@ -204,6 +215,8 @@ pub fn expose(env: sys::napi_env, space: Space) -> Value {
         ("pin", crate::write::pin),
         ("demote", crate::write::demote),
         ("clear", crate::write::clear),
+        ("lease", crate::lease::lease),
+        ("abandon", crate::lease::abandon),
         ("close", close),
         ("hits", crate::read::hits),
         ("misses", crate::read::misses),

@@ -16,6 +16,7 @@ struct Options {
     idle_ms: u64,
     expires_at: u64,
     deadline: u64,
+    grace_ms: u64,
     tags: Vec<u8>,
     is_pinned: bool,
     is_volatile: bool,
@@ -38,6 +39,7 @@ fn take_options(scratch: &Scratch) -> Options {
         idle_ms: number(flag::IDLE, control::IDLE),
         expires_at: number(flag::EXPIRES_AT, control::EXPIRES_AT),
         deadline: number(flag::EXPIRES_AT, control::DEADLINE),
+        grace_ms: number(flag::GRACE, control::GRACE),
         tags: bytes[bytes.len() - tag_bytes.min(bytes.len())..].to_vec(),
         is_pinned: has(flag::PINNED),
         is_volatile: has(flag::VOLATILE),
@@ -46,6 +48,7 @@ fn take_options(scratch: &Scratch) -> Options {
             if_absent: has(flag::IF_ABSENT),
             if_present: has(flag::IF_PRESENT),
             ram_decides: has(flag::RAM_DECIDES),
+            lease: has(flag::LEASE).then(|| word(scratch, control::LEASE_HIGH, control::LEASE_LOW)),
         },
         is_blind: has(flag::BLIND),
         init: has(flag::INIT).then(|| scratch.control(control::INIT)),
@@ -53,11 +56,15 @@ fn take_options(scratch: &Scratch) -> Options {
 }
 
 fn wanted_version(scratch: &Scratch) -> Version {
-    let word = |high: usize, low: usize| (scratch.control(high) as u64) << 32 | scratch.control(low) as u64;
     Version {
-        clock: word(control::CLOCK_HIGH, control::CLOCK_LOW),
-        origin: word(control::ORIGIN_HIGH, control::ORIGIN_LOW),
+        clock: word(scratch, control::CLOCK_HIGH, control::CLOCK_LOW),
+        origin: word(scratch, control::ORIGIN_HIGH, control::ORIGIN_LOW),
     }
+}
+
+/// 64 bits out of two control words.
+fn word(scratch: &Scratch, high: usize, low: usize) -> u64 {
+    (scratch.control(high) as u64) << 32 | scratch.control(low) as u64
 }
 
 /// Where the bytes of a value argument are.
@@ -99,6 +106,7 @@ pub unsafe extern "C" fn set(env: sys::napi_env, info: sys::napi_callback_info) 
             idle_ms: options.idle_ms,
             expires_at: options.expires_at,
             deadline: options.deadline,
+            grace_ms: options.grace_ms,
             tags: &options.tags,
             is_pinned: options.is_pinned,
             is_volatile: options.is_volatile,
@@ -176,6 +184,7 @@ pub unsafe extern "C" fn set_many(env: sys::napi_env, info: sys::napi_callback_i
                 idle_ms: options.idle_ms,
                 expires_at: options.expires_at,
                 deadline: options.deadline,
+                grace_ms: options.grace_ms,
                 tags: &options.tags,
                 is_pinned: false,
                 is_volatile: options.is_volatile,

@@ -446,6 +446,7 @@ impl<'a> Context<'a> {
                 expires_at: kept.map_or(replacement.expires_at, |header| header.expires_at),
                 idle_ms: kept.map_or(0, |header| header.idle_ms as u64),
                 deadline: kept.map_or(0, |header| header.deadline),
+                grace_ms: kept.map_or(0, |header| header.grace_ms as u64),
                 tags,
                 is_pinned: false,
                 is_volatile: namespace.durability == Durability::None,

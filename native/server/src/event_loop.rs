@@ -278,6 +278,7 @@ impl EventLoop {
                 patterns: Default::default(),
                 tracks: None,
                 uses_control: false,
+                has_leases: false,
             },
             decoder: Decoder::default(),
             output: Vec::new(),
@@ -454,6 +455,7 @@ impl EventLoop {
         // What else knows it by its number has nobody to tell any more.
         self.shared.untrack(id);
         self.shared.monitors.remove(id);
+        self.shared.store.abandon_all(id);
     }
 
     /// Closes a connection at its place.
@@ -466,6 +468,9 @@ impl EventLoop {
         crate::commands::end_subscriptions(&mut connection.session, &self.shared.pubsub);
         crate::commands::end_tracking(&mut connection.session, &self.shared);
         crate::commands::end_monitor(&connection.session, &self.shared);
+        if connection.session.has_leases {
+            self.shared.store.abandon_all(connection.id);
+        }
         let open = connection.slots.iter().filter(|slot| matches!(slot, Slot::Waiting(_))).count();
         self.shared.waiting.fetch_sub(open as u64, Ordering::Relaxed);
         self.shared.input_bytes.fetch_sub(connection.counted_input, Ordering::Relaxed);

@@ -26,6 +26,8 @@ pub struct Session {
     pub tracks: Option<Tracks>,
     /// Has sent something to the control plane, which is told of its end.
     pub uses_control: bool,
+    /// Has asked for leases, which end with it.
+    pub has_leases: bool,
 }
 
 impl Session {

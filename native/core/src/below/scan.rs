@@ -94,7 +94,7 @@ impl Store {
         };
         let is_same =
             header.namespace == namespace && record[header.key_at as usize..header.value_at()] == key;
-        if !is_same || self.is_dead(&header) {
+        if !is_same || self.is_dead(&header) || self.is_stale(&header) {
             return Ok(None);
         }
         let value = (header.value_type == with_value).then(|| match header.is_run() {

@@ -167,6 +167,10 @@ impl Store {
     }
 
     fn answer_found(&self, below: &Below, miss: &Miss, found: Found) -> Answer {
+        // Within its grace it is there for who asks RAM for a stale value, and for nobody else.
+        if matches!(miss.purpose, Purpose::Read | Purpose::Look) && self.is_stale(&found.header) {
+            return self.answer_absent(miss);
+        }
         let Found { record, record_bytes, tier, .. } = &found;
         if miss.purpose == Purpose::Read {
             below.recency.touch(miss.hash);

@@ -132,7 +132,7 @@ pub fn pack(change: &LoggedChange, out: &mut Vec<u8>) {
     out.extend_from_slice(&change.location.offset.to_le_bytes());
     out.extend_from_slice(&change.location.bytes.to_le_bytes());
     out.extend_from_slice(&change.clock.to_le_bytes());
-    out.extend_from_slice(&header.expires_at.to_le_bytes());
+    out.extend_from_slice(&header.gone_at().to_le_bytes());
     out.extend_from_slice(&(change.namespace as u16).to_be_bytes());
     out.extend_from_slice(change.key());
 }

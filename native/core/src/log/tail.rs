@@ -47,7 +47,7 @@ impl TailEntry {
             location: change.location,
             clock: change.clock,
             expiry_clock: change.header.expiry_clock,
-            expires_at: change.header.expires_at,
+            expires_at: change.header.gone_at(),
             is_deleted: change.change == Change::Delete,
             is_pinned: change.header.flags & FLAG_PINNED != 0,
         }

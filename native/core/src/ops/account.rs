@@ -9,8 +9,13 @@ use crate::store::{Counting, Store};
 use crate::sync::Ordering;
 
 impl Store {
+    /// Whether it is an answer.
     pub(crate) fn is_live(&self, header: &Header) -> bool {
-        !header.is_tombstone() && self.is_counted(header) && !self.is_past(header)
+        !header.is_tombstone() && self.is_counted(header) && !self.is_stale(header)
+    }
+
+    pub(crate) fn is_stale(&self, header: &Header) -> bool {
+        header.expires_at != 0 && header.is_stale(self.arena.expiry_now_ms())
     }
 
     /// Whether it has expired. Most never do, and for them nobody looks at the clock.

@@ -193,6 +193,7 @@ impl Store {
             let current = self.find(request.namespace, request.key, hash);
             let slot = current.map(|current| current.slot).unwrap_or_else(|| self.slot_for_group(hash));
             self.publish_at(hash, slot, current, 1, *place, &record.header(), false);
+            self.leases.revoke(hash);
         }
         group.store(before.wrapping_add(2), Ordering::Release);
         self.arena.superblock(superblock::GROUP_RECORDS).store(0, Ordering::Relaxed);

@@ -85,6 +85,7 @@ impl Store {
                 expiry_clock: clock::tick(self.clock_word(), self.arena.wall_ms(), header.expiry_clock),
                 idle_ms: header.idle_ms,
                 deadline: header.deadline,
+                grace_ms: header.grace_ms,
                 tags,
                 ..Parts::default()
             });

@@ -53,6 +53,7 @@ impl Store {
             expiry_clock: if header.expiry_clock == header.clock { 0 } else { header.expiry_clock },
             idle_ms: header.idle_ms,
             deadline: header.deadline,
+            grace_ms: header.grace_ms,
             tags,
             ..Parts::default()
         });

@@ -38,6 +38,11 @@ pub trait Destination {
     fn tags(&mut self, _header: &Header) -> Option<&mut [u8]> {
         None
     }
+    /// Whether an entry that expires is no answer any more.
+    #[inline]
+    fn is_over(header: &Header, now_ms: u64) -> bool {
+        header.is_stale(now_ms)
+    }
 }
 
 /// For lookups that want only the header.
@@ -64,6 +69,23 @@ impl Destination for Copied {
     fn tags(&mut self, header: &Header) -> Option<&mut [u8]> {
         self.tags.resize(header.tags_bytes as usize, 0);
         Some(&mut self.tags)
+    }
+}
+
+/// A value on the heap, also one whose expiry is past, within its grace. Looked at without being used.
+#[derive(Default, Debug)]
+pub struct Graced(pub Copied);
+
+impl Destination for Graced {
+    const TOUCHES: bool = false;
+    fn value(&mut self, header: &Header) -> Option<&mut [u8]> {
+        self.0.value(header)
+    }
+    fn tags(&mut self, header: &Header) -> Option<&mut [u8]> {
+        self.0.tags(header)
+    }
+    fn is_over(header: &Header, now_ms: u64) -> bool {
+        header.is_expired(now_ms)
     }
 }
 
@@ -288,7 +310,7 @@ impl Reader<'_> {
         }
         if header.is_tombstone()
             || header.clock <= namespaces::epoch(arena, namespace)
-            || (header.expires_at != 0 && header.is_expired(arena.expiry_now_ms()))
+            || (header.expires_at != 0 && D::is_over(header, arena.expiry_now_ms()))
         {
             return Examined::Dead;
         }

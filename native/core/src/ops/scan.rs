@@ -148,7 +148,7 @@ fn read_entry(
         let is_wanted = header.namespace == filter.namespace
             && !header.is_tombstone()
             && header.clock > namespaces::epoch(arena, filter.namespace)
-            && !header.is_expired(arena.expiry_now_ms())
+            && !header.is_stale(arena.expiry_now_ms())
             && key.starts_with(filter.prefix);
         if is_wanted {
             found = Some(ScannedEntry { key, header, tags });

@@ -99,6 +99,7 @@ impl Store {
                 expiry_clock,
                 idle_ms,
                 deadline,
+                grace_ms: if expires_at == 0 { 0 } else { header.grace_ms },
                 tags,
                 ..Parts::default()
             });
@@ -205,6 +206,7 @@ impl Store {
             expiry_clock: if header.expires_at == 0 { 0 } else { header.expiry_clock },
             idle_ms: header.idle_ms,
             deadline: header.deadline,
+            grace_ms: header.grace_ms,
             tags,
             ..Parts::default()
         }

@@ -8,6 +8,7 @@ use crate::error::{Code, Result, StoreError};
 use crate::feed::{read_header, Change};
 use crate::index::{Index, Lack, Walk};
 use crate::layout::{shard_of, superblock, tag_of, Location, SlotWord, KEY_BYTES_MAX, TAGS_BYTES_MAX};
+use crate::namespaces;
 use crate::record::{Header, Parts, RecordBuffer};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
@@ -27,6 +28,15 @@ pub struct Conditions {
     pub if_present: bool,
     /// What RAM does not have is not there: of entries that are pinned, which never leave it.
     pub ram_decides: bool,
+    /// The token of a lease: the key has not changed since it was granted, nor has its namespace been cleared.
+    pub lease: Option<u64>,
+}
+
+impl Conditions {
+    /// Whether the decision depends on what there is, in whatever tier.
+    fn needs_truth(&self) -> bool {
+        !self.ram_decides && (self.if_version.is_some() || self.if_absent || self.if_present)
+    }
 }
 
 /// A value to store and how. Times are milliseconds, 0 = none.
@@ -42,6 +52,8 @@ pub struct WriteRequest<'a> {
     pub expires_at: u64,
     /// With `expires_at`: latest end of a sliding entry.
     pub deadline: u64,
+    /// How long the value is kept after its expiry, for who takes a stale one.
+    pub grace_ms: u64,
     /// Encoded tags: for each a length byte and its bytes.
     pub tags: &'a [u8],
     pub is_pinned: bool,
@@ -110,7 +122,7 @@ impl Store {
         let hash = self.hasher.hash(request.namespace, request.key);
         let conditions = request.conditions;
         let origin = self.origin();
-        let needs_truth = !conditions.ram_decides && conditions != Conditions::default();
+        let needs_truth = conditions.needs_truth();
         let mut excess = None;
         let written = self.commit(
             request.namespace,
@@ -126,6 +138,7 @@ impl Store {
                         !conditions.if_absent && conditions.if_version.is_none_or(|wanted| wanted == version)
                     }
                 };
+                let holds = holds && self.is_lease_good(request, hash);
                 excess = match holds {
                     true => self.pinned_excess(&buffer.header(), current.map(|current| &current.header)),
                     false => None,
@@ -144,6 +157,13 @@ impl Store {
         Ok(Outcome::Written(Version { clock, origin }))
     }
 
+    /// Under the lock of the shard.
+    fn is_lease_good(&self, request: &WriteRequest, hash: u64) -> bool {
+        request.conditions.lease.is_none_or(|token| {
+            token > namespaces::epoch(&self.arena, request.namespace) && self.leases.is_held(hash, token)
+        })
+    }
+
     /// Removes an entry; with `if_version` only that version of it. Whether one was removed.
     pub fn delete(
         &self,
@@ -156,8 +176,10 @@ impl Store {
         buffer.build(&Parts { namespace, key, is_tombstone: true, ..Parts::default() });
         let hash = self.hasher.hash(namespace, key);
         let origin = self.origin();
+        let mut was_live = false;
         let written = self.commit(namespace, key, hash, Wish::removal(true), buffer, |current, _| {
             let holds = current.is_some_and(|current| {
+                was_live = self.is_live(&current.header);
                 let version = Version { clock: current.header.clock, origin };
                 if_version.is_none_or(|wanted| wanted == version)
             });
@@ -167,10 +189,11 @@ impl Store {
                 Decision::Refuse
             }
         })?;
-        if written.is_some() {
+        let is_removed = written.is_some() && was_live;
+        if is_removed {
             self.totals.deletes.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(written.is_some())
+        Ok(is_removed)
     }
 
     /// Removes whatever there may be under a key, in whatever tier, without asking for it.
@@ -237,6 +260,7 @@ impl Store {
             expires_at,
             idle_ms: request.idle_ms as u32,
             deadline,
+            grace_ms: if lifetime == 0 && !is_given { 0 } else { request.grace_ms as u32 },
             tags: request.tags,
             ..Parts::default()
         });
@@ -275,9 +299,11 @@ impl Store {
                 format!("tags of {} bytes, the limit is {TAGS_BYTES_MAX} bytes", request.tags.len());
             return Err(StoreError::new(Code::Value, message));
         }
-        if request.idle_ms > u32::MAX as u64 {
-            let message = format!("idle of {} ms, the limit is {} ms", request.idle_ms, u32::MAX);
-            return Err(StoreError::new(Code::Config, message));
+        for (name, ms) in [("idle", request.idle_ms), ("grace", request.grace_ms)] {
+            if ms > u32::MAX as u64 {
+                let message = format!("{name} of {ms} ms, the limit is {} ms", u32::MAX);
+                return Err(StoreError::new(Code::Config, message));
+            }
         }
         Ok(())
     }
@@ -303,8 +329,16 @@ impl Store {
                 if wish.needs_truth && current.is_none() && self.may_be_below(hash) {
                     return Err(StoreError::new(Code::Cold, "the key may lie in a lower tier"));
                 }
-                let live = current.filter(|current| self.is_live(&current.header));
+                let live = current.filter(|current| match wish.is_removal {
+                    // With what is stale goes what somebody might still take.
+                    true => !self.is_dead(&current.header),
+                    false => self.is_live(&current.header),
+                });
                 let Decision::Write { change, keeps_clock, keeps_run } = decide(live.as_ref(), buffer) else {
+                    // Whoever deletes what is not there yet does not want to see it come either.
+                    if wish.is_removal {
+                        self.leases.revoke(hash);
+                    }
                     return Ok(None);
                 };
                 if !keeps_clock {
@@ -318,6 +352,9 @@ impl Store {
                 match self.publish(hash, current, live.is_some(), is_ghost, keeps_run, buffer) {
                     Ok(location) => {
                         self.announce(change, &[location], must_cover);
+                        if change != Change::Touch {
+                            self.leases.revoke(hash);
+                        }
                         let clock = buffer.header().clock;
                         let is_watched = self.watch.is_on() && !wish.is_unseen;
                         drop(_shard);

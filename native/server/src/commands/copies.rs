@@ -34,6 +34,7 @@ fn copy_entry(
         idle_ms: header.idle_ms as u64,
         expires_at: header.expires_at,
         deadline: header.deadline,
+        grace_ms: header.grace_ms as u64,
         tags: &fetched.tags,
         is_volatile: to.durability == Durability::None,
         conditions: Conditions { if_absent: !replaces, ..Conditions::default() },

@@ -8,6 +8,7 @@ mod counters;
 mod docs;
 mod info;
 mod keys;
+mod leases;
 mod own;
 mod own_writes;
 mod pubsub;
@@ -118,6 +119,7 @@ table! {
     "punsubscribe" -1 [LISTENING] NO_KEYS pubsub::punsubscribe;
     "quit" -1 [FAST AT_ONCE LISTENING] NO_KEYS connection::quit;
     "randomkey" 1 [READ] NO_KEYS scans::randomkey;
+    "rc.abandon" -4 [WRITE FAST] NO_KEYS leases::abandon;
     "rc.blob.abort" 2 [WRITE] NO_KEYS own::to_control;
     "rc.blob.chunk" 3 [WRITE] NO_KEYS own::to_control;
     "rc.blob.end" 2 [WRITE] NO_KEYS own::to_control;
@@ -127,6 +129,7 @@ table! {
     "rc.entry" -3 [READ FAST] NO_KEYS own::entry;
     "rc.flush" 1 [READ] NO_KEYS own_writes::flush;
     "rc.get" 3 [READ FAST] NO_KEYS own::get;
+    "rc.getorlease" -4 [WRITE FAST] NO_KEYS leases::get_or_lease;
     "rc.has" 3 [READ FAST] NO_KEYS own::has;
     "rc.hot" 3 [READ] NO_KEYS own::to_control;
     "rc.incr" -4 [WRITE FAST] NO_KEYS own_writes::incr;

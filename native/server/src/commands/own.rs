@@ -152,7 +152,7 @@ pub fn entry(context: &mut Context, args: Args) -> Run {
     Ok(())
 }
 
-fn reply_entry(context: &mut Context, header: &Header, copied: &Copied, place: Place) {
+pub fn reply_entry(context: &mut Context, header: &Header, copied: &Copied, place: Place) {
     let origin = context.worker.store.origin();
     let tags = split_tags(&copied.tags);
     let mut reply = context.reply();

@@ -17,6 +17,7 @@ struct Options {
     idle_ms: u64,
     expires_at: u64,
     deadline: u64,
+    grace_ms: u64,
     tags: Vec<u8>,
     conditions: Conditions,
     durability: Option<Durability>,
@@ -52,6 +53,11 @@ impl Options {
                 () if is_word(word, "idle") => options.idle_ms = number("IDLE")?,
                 () if is_word(word, "expiresat") => options.expires_at = number("EXPIRESAT")?,
                 () if is_word(word, "deadline") => options.deadline = number("DEADLINE")?,
+                () if is_word(word, "grace") => options.grace_ms = number("GRACE")?,
+                () if is_word(word, "lease") => {
+                    let Some(text) = rest.next() else { return error(SYNTAX) };
+                    options.conditions.lease = Some(super::leases::token(text)?);
+                }
                 () if is_word(word, "tags") => {
                     let count = number("TAGS")?;
                     for _ in 0..count {
@@ -107,6 +113,7 @@ impl Options {
             idle_ms: self.idle_ms,
             expires_at: self.expires_at,
             deadline: self.deadline,
+            grace_ms: self.grace_ms,
             tags: &self.tags,
             is_pinned: self.is_pinned,
             is_volatile: self.durability(namespace) == Durability::None,
@@ -167,7 +174,7 @@ fn value_type(text: &[u8]) -> Result<u8, Stop> {
     }
 }
 
-fn namespace(context: &mut Context, args: Args) -> Result<Namespace, Stop> {
+pub fn namespace(context: &mut Context, args: Args) -> Result<Namespace, Stop> {
     if args.get(1) == BLOBS.as_bytes() {
         return refuse(Code::Config, "this namespace is for the store itself");
     }
