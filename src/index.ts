@@ -8,12 +8,17 @@ export type {
   EntryInfo,
   Key,
   LatencyStats,
+  Lease,
+  Limiter,
+  LimiterResult,
   NamespaceStats,
   ReadonlyCache,
   Stats,
 } from './cache/types.ts'
 export type { Duration } from './config/duration.ts'
 export type { Factory, FactoryContext, GetOrSetOptions } from './config/get-or-set-options.ts'
+export type { LimiterOptions } from './config/limiter-options.ts'
+export type { LockOptions, TryLockOptions } from './config/lock-options.ts'
 export type {
   AttachOptions,
   CallOptions,

@@ -9,6 +9,8 @@ import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from
 import { parseDuration } from '../config/duration.ts'
 import { configError } from '../config/fields.ts'
 import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
+import type { LimiterOptions } from '../config/limiter-options.ts'
+import type { LockOptions, TryLockOptions } from '../config/lock-options.ts'
 import {
   checkCanRefuse,
   checkHasTiers,
@@ -29,10 +31,12 @@ import type { TierScans } from '../owner/scans.ts'
 import type { OwnedBlobs } from './blobs.ts'
 import { readsOf } from './fill-side.ts'
 import { type FillSide, getOrSet } from './get-or-set.ts'
+import { NamedLimiter } from './limiter.ts'
+import { lock, tryLock } from './locks.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
 import { BlobWriter } from './streams.ts'
-import type { Cache, Key } from './types.ts'
+import type { Cache, Key, Lease, Limiter } from './types.ts'
 import { isFull, whenRoom } from './when-room.ts'
 
 type Namespaces = Readonly<Record<string, ValidatedNamespace>>
@@ -293,6 +297,25 @@ class OwnerCache extends ReadCache<Space> implements Cache {
 
   protected override async dropUnreadable(key: Key, version: string): Promise<void> {
     await this.#decide(key, undefined, (own) => this.space.delete(own, version))
+  }
+
+  async lock(key: Key, options?: LockOptions): Promise<Lease> {
+    this.ensureOpen()
+    return lock(this.#engine.locks, this.name, key, options, () => this.ensureOpen())
+  }
+
+  async tryLock(key: Key, options?: TryLockOptions): Promise<Lease | undefined> {
+    this.ensureOpen()
+    return tryLock(this.#engine.locks, this.name, key, options, () => this.ensureOpen())
+  }
+
+  limiter(name: string, options: LimiterOptions): Limiter {
+    this.ensureOpen()
+    const limits = () => {
+      this.ensureOpen()
+      return this.#engine.limits
+    }
+    return new NamedLimiter(limits, this.name, name, options)
   }
 
   async clear(options?: CallOptions): Promise<void> {

@@ -17,11 +17,12 @@ import { RamcacheError } from '../base/errors.ts'
 import { isWithoutOwner, socketOf } from '../client/failover.ts'
 import { RemoteStore } from '../client/remote-store.ts'
 import type { Factory, GetOrSetOptions } from '../config/get-or-set-options.ts'
+import type { LimiterOptions } from '../config/limiter-options.ts'
 import type { ValidatedOpen } from '../config/open-options.ts'
 import type { CallOptions, CloseOptions, GetOptions, NamespaceOptions } from '../config/options.ts'
 import { blobsOf, engineOf, homeOf, registerEngine } from './internal.ts'
 import { remoteCache } from './remote-cache.ts'
-import type { Cache, Entry, EntryInfo, Key, Stats } from './types.ts'
+import type { Cache, Entry, EntryInfo, Key, Lease, Limiter, Stats } from './types.ts'
 
 /** Between two attempts to find an owner for the first time. */
 const pauseMs = 20
@@ -226,6 +227,28 @@ class JoinedCache implements Cache {
 
   createWriteStream(...args: Parameters<Cache['createWriteStream']>): Writable {
     return this.#now().createWriteStream(...args)
+  }
+
+  lock(...args: Parameters<Cache['lock']>): Promise<Lease> {
+    return this.#now().lock(...args)
+  }
+
+  tryLock(...args: Parameters<Cache['tryLock']>): Promise<Lease | undefined> {
+    return this.#now().tryLock(...args)
+  }
+
+  limiter(name: string, options: LimiterOptions): Limiter {
+    const of = () => this.#now().limiter(name, options)
+    // Here, so that what is wrong with it is said now.
+    of()
+    return {
+      name,
+      consume: async (...args) => of().consume(...args),
+      get: async (...args) => of().get(...args),
+      penalty: async (...args) => of().penalty(...args),
+      reward: async (...args) => of().reward(...args),
+      delete: async (...args) => of().delete(...args),
+    }
   }
 
   clear(...args: Parameters<Cache['clear']>): Promise<void> {

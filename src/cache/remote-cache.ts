@@ -14,6 +14,8 @@ import { blobError } from '../codec/refusals.ts'
 import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
+import type { LimiterOptions } from '../config/limiter-options.ts'
+import type { LockOptions, TryLockOptions } from '../config/lock-options.ts'
 import { checkHasTiers, type ValidatedNamespace, validateNamespace } from '../config/open-options.ts'
 import type {
   CallOptions,
@@ -29,9 +31,11 @@ import { checkEntries, copyKey } from './cache.ts'
 import { readsOf } from './fill-side.ts'
 import { type FillSide, getOrSet } from './get-or-set.ts'
 import { registerEngine } from './internal.ts'
+import { NamedLimiter } from './limiter.ts'
+import { lock, tryLock } from './locks.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
 import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
-import type { Cache, EntryInfo, Key, Stats } from './types.ts'
+import type { Cache, EntryInfo, Key, Lease, Limiter, Stats } from './types.ts'
 
 type Namespaces = Readonly<Record<string, ValidatedNamespace>>
 
@@ -233,6 +237,25 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
       for (const entry of page.entries) yield await this.sized(entry)
       from = page.cursor
     } while (from !== undefined)
+  }
+
+  async lock(key: Key, options?: LockOptions): Promise<Lease> {
+    this.ensureOpen()
+    return lock(this.#remote.store.locks, this.name, key, options, () => this.ensureOpen())
+  }
+
+  async tryLock(key: Key, options?: TryLockOptions): Promise<Lease | undefined> {
+    this.ensureOpen()
+    return tryLock(this.#remote.store.locks, this.name, key, options, () => this.ensureOpen())
+  }
+
+  limiter(name: string, options: LimiterOptions): Limiter {
+    this.ensureOpen()
+    const limits = () => {
+      this.ensureOpen()
+      return this.#remote.store.limits
+    }
+    return new NamedLimiter(limits, this.name, name, options)
   }
 
   async clear(options?: CallOptions): Promise<void> {

@@ -2,6 +2,8 @@
 import type { Readable, Writable } from 'node:stream'
 import type { Key } from '../codec/key.ts'
 import type { Factory, GetOrSetOptions } from '../config/get-or-set-options.ts'
+import type { LimiterOptions } from '../config/limiter-options.ts'
+import type { LockOptions, TryLockOptions } from '../config/lock-options.ts'
 import type {
   CallOptions,
   CloseOptions,
@@ -86,6 +88,59 @@ export interface ReadonlyCache extends AsyncDisposable {
   close(options?: CloseOptions): Promise<void>
 }
 
+/** A lock that was got. It ends when it is released, with its time to live, or with the cache it was taken by. */
+export interface Lease extends AsyncDisposable {
+  readonly key: Key
+  /**
+   * The fencing token: 18 digits, larger with each lease on the key, as text and as a number. What the lock protects
+   * should refuse whoever comes with a smaller one than it has seen.
+   */
+  readonly token: string
+  /**
+   * A new time to live from now on: `ttl`, or that of the lock. Rejects with ERR_RAMCACHE_LOCKED when the lease is lost; it
+   * does not come back then, even if nobody else has taken the lock.
+   */
+  renew(ttl?: number | string, options?: CallOptions): Promise<void>
+  /** Whether it was held until now. What has become somebody else's lock is left alone. */
+  release(options?: CallOptions): Promise<boolean>
+}
+
+export interface LimiterResult {
+  /** Of `consume`: whether the points were admitted, and so counted. Else: whether one point would be. */
+  readonly allowed: boolean
+  readonly limit: number
+  /** Points in the window, with those admitted just now. */
+  readonly consumed: number
+  /** Points that are left in the window. */
+  readonly remaining: number
+  /** `warn` or more points are in the window. */
+  readonly warned: boolean
+  /** Milliseconds until what was denied would be admitted, if nothing else is; 0 = now. */
+  readonly retryAfterMs: number
+  /** Milliseconds until nothing that was counted counts any more; 0 = that is so. */
+  readonly resetMs: number
+}
+
+/**
+ * A sliding window for each key, shared by all processes of the machine and kept by the clock of the store. In no window of
+ * its length are more than `limit` points admitted; up to a 32nd of it more is looked back at than that. What is denied is not counted. All
+ * methods reject with ERR_RAMCACHE_CONFIG for what is no number of points, and with ERR_RAMCACHE_KEY for a key of more
+ * than 4,029 bytes; the key may be left out, or be empty.
+ */
+export interface Limiter {
+  readonly name: string
+  /** Asks for points, 1 by default, and counts them if they are admitted. */
+  consume(key?: Key, points?: number, options?: CallOptions): Promise<LimiterResult>
+  /** Asks for nothing. */
+  get(key?: Key, options?: CallOptions): Promise<LimiterResult>
+  /** Counts points in any case, beyond the limit too. */
+  penalty(key?: Key, points?: number, options?: CallOptions): Promise<LimiterResult>
+  /** Takes points back, the newest first. */
+  reward(key?: Key, points?: number, options?: CallOptions): Promise<LimiterResult>
+  /** Forgets what was counted, and that the key is denied. Whether there was anything. */
+  delete(key?: Key, options?: CallOptions): Promise<boolean>
+}
+
 /** A cache and key-value store in memory that other processes can read. Errors are `RamcacheError`s. */
 export interface Cache extends ReadonlyCache {
   /**
@@ -144,6 +199,22 @@ export interface Cache extends ReadonlyCache {
    * Throws ERR_RAMCACHE_KEY, ERR_RAMCACHE_CONFIG and ERR_RAMCACHE_CLOSED; the stream fails with ERR_RAMCACHE_FULL.
    */
   createWriteStream(key: Key, options?: WriteStreamOptions): Writable
+  /**
+   * Takes the lock of a name in this namespace, which has nothing to do with entries. One holder at a time, over all
+   * processes of the machine; who waits gets it in turn. It is released by `release`, when its `ttl` (30 s) is over, and when
+   * this cache is closed or its process ends. Locks are never evicted. They outlive the owner of the store, but not the store.
+   *
+   * Rejects with ERR_RAMCACHE_LOCKED, naming the holder, when `wait` (10 s) is over; with ERR_RAMCACHE_KEY for a name
+   * of more than 4,094 bytes; with ERR_RAMCACHE_FULL when pinned entries and locks take half of the memory.
+   */
+  lock(key: Key, options?: LockOptions): Promise<Lease>
+  /** The same without waiting; `undefined` when somebody else has it, or stands in line for it. */
+  tryLock(key: Key, options?: TryLockOptions): Promise<Lease | undefined>
+  /**
+   * A limiter of this namespace: `limit` points in each `window`. It has nothing to do with entries and is on no disk; it ends
+   * with the store. Whoever uses the same name shares it, and should give the same options.
+   */
+  limiter(name: string, options: LimiterOptions): Limiter
   /** Removes every entry of this namespace at once, however many. Namespaces inside it stay. */
   clear(options?: CallOptions): Promise<void>
   namespace(name: string, options?: NamespaceOptions): Cache

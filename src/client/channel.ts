@@ -15,7 +15,7 @@ import { RamcacheError } from '../base/errors.ts'
 import { errorOf } from './commands.ts'
 import { Fifo } from './fifo.ts'
 import { type Argument, Outbox, type Piece } from './outbox.ts'
-import { ErrorReply, type Reply, ReplyParser } from './replies.ts'
+import { ErrorReply, Push, type Reply, ReplyParser } from './replies.ts'
 
 /** Bytes of commands without an answer, unless told otherwise. One may be longer, alone. */
 const queueBytesMaxUsual = 256 * 1024 * 1024
@@ -92,6 +92,10 @@ export class Channel {
   #isFlushing = false
   #closed: RamcacheError | undefined
   #onIdle: (() => void)[] = []
+  /** Called with what the owner says without having been asked. */
+  onPush: (items: readonly Reply[]) => void = () => {}
+  /** Called when a connection is gone, or the channel is closed. */
+  onLost: () => void = () => {}
 
   constructor(options: ChannelOptions) {
     this.#options = options
@@ -189,6 +193,7 @@ export class Channel {
     for (const command of this.#unsent) command.deadlineMs = deadlineMs
     if (this.#unsent.length > 0) this.#options.onWaiting()
     else this.#idle()
+    this.onLost()
   }
 
   /** Rejects what has waited for a connection for too long. */
@@ -219,6 +224,7 @@ export class Channel {
     this.#socket = undefined
     for (const command of unanswered) command.reject(error)
     this.#idle()
+    this.onLost()
   }
 
   /** Resolves as soon as nothing is unanswered. */
@@ -273,6 +279,10 @@ export class Channel {
       return
     }
     for (const reply of replies) {
+      if (reply instanceof Push) {
+        this.onPush(reply.items)
+        continue
+      }
       const command = this.#sent.shift()
       if (command === undefined) {
         socket.destroy(new Error('an answer to nothing'))

@@ -9,6 +9,8 @@ import { type AttachedEngine, attachArena } from '../native/open.ts'
 import type { Channel } from './channel.ts'
 import { textOf } from './commands.ts'
 import { type LinkOptions, type OwnerInfo, OwnerLink } from './owner-link.ts'
+import { RemoteLimits } from './remote-limits.ts'
+import { RemoteLocks } from './remote-locks.ts'
 import { RemoteSpace } from './remote-space.ts'
 import type { RemoteSource } from './shared-read.ts'
 
@@ -17,6 +19,8 @@ const typeBytes = 6
 
 export class RemoteStore implements ReadEngine, RemoteSource {
   readonly link: OwnerLink
+  readonly locks: RemoteLocks
+  readonly limits: RemoteLimits
   readonly #nearEntries: number
   readonly #spaces = new Map<string, RemoteSpace>()
   /** Namespaces whose table of structures the owner has been asked to replace. */
@@ -31,6 +35,8 @@ export class RemoteStore implements ReadEngine, RemoteSource {
   constructor(options: Omit<LinkOptions, 'attach'>, nearEntries: number) {
     this.#nearEntries = nearEntries
     this.link = new OwnerLink({ ...options, attach: (info) => this.#attach(info) })
+    this.locks = new RemoteLocks(this.link.hot)
+    this.limits = new RemoteLimits(this.link.hot)
   }
 
   get hot(): Channel {

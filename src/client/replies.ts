@@ -13,8 +13,17 @@ export class ErrorReply {
   }
 }
 
+/** What the owner says without having been asked, between replies. */
+export class Push {
+  readonly items: readonly Reply[]
+
+  constructor(items: readonly Reply[]) {
+    this.items = items
+  }
+}
+
 /** Bulk strings are views of what came in; simple strings are text. */
-export type Reply = Buffer | string | number | null | ErrorReply | Reply[]
+export type Reply = Buffer | string | number | null | ErrorReply | Push | Reply[]
 
 /** The longest value, and some more for what is not a value: statistics of thousands of namespaces. */
 const bulkBytesMax = 128 * 1024 * 1024
@@ -33,6 +42,7 @@ const noBytes = Buffer.alloc(0)
 interface Open {
   readonly items: Reply[]
   left: number
+  readonly isPush: boolean
 }
 
 export class ReplyParser {
@@ -82,7 +92,11 @@ export class ReplyParser {
       case 0x24: // $
         return this.#bulk(source, at, next, text, replies)
       case 0x2a: // *
-        this.#list(text, replies)
+        this.#list(text, replies, false)
+        return next
+      case 0x3e: // >
+        if (this.#open.length > 0) throw corrupt('a push in the middle of a reply')
+        this.#list(text, replies, true)
         return next
       case 0x3a: // :
         this.#take(wholeNumber(text), replies)
@@ -126,7 +140,7 @@ export class ReplyParser {
     return end + 2
   }
 
-  #list(text: string, replies: Reply[]): void {
+  #list(text: string, replies: Reply[], isPush: boolean): void {
     const count = wholeNumber(text)
     if (count === -1) {
       this.#take(null, replies)
@@ -134,11 +148,11 @@ export class ReplyParser {
     }
     if (count < 0 || count > itemsMax) throw corrupt(`a list of ${text} items`)
     if (count === 0) {
-      this.#take([], replies)
+      this.#take(isPush ? new Push([]) : [], replies)
       return
     }
     if (this.#open.length === depthMax) throw corrupt(`lists in lists, more than ${depthMax} deep`)
-    this.#open.push({ items: [], left: count })
+    this.#open.push({ items: [], left: count, isPush })
   }
 
   /** Puts a whole reply where it belongs, and each list that is whole with it. */
@@ -154,7 +168,7 @@ export class ReplyParser {
       list.left--
       if (list.left > 0) return
       this.#open.pop()
-      whole = list.items
+      whole = list.isPush ? new Push(list.items) : list.items
     }
   }
 }

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RamcacheError } from '../base/errors.ts'
 import { cold } from './engine.ts'
+import type { LockBinding } from './lock-binding.ts'
 
 /** A store or an attachment, opaque. */
 export interface NativeHandle {
@@ -194,7 +195,7 @@ export interface ArenaBuffers {
   counters: ArrayBuffer
 }
 
-export interface NativeModule {
+export interface NativeModule extends LockBinding<NativeHandle> {
   lockDirectory(dir: string): NativeLock
   unlockDirectory(lock: NativeLock): void
   openLog(dir: string): NativeLog

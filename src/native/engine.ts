@@ -175,6 +175,60 @@ export interface Space extends ReadSpace {
   abandon(key: Key, token: string, pauseMs: number): boolean
 }
 
+/** What became of an attempt to take a lock; `pid` 0 when nobody knows whose it is. */
+export type LockAttempt =
+  | { readonly kind: 'locked'; readonly token: string }
+  | { readonly kind: 'held' | 'queued'; readonly pid: number; readonly leftMs: number }
+
+/** Told of a lock that was waited for: its token, or `undefined` when the line is lost and has to be joined again. */
+export type Come = (token: string | undefined) => void
+
+/** Locks that are released when this holder ends. A lock of one namespace is not one of another. */
+export interface Locks {
+  /** A place in line, to ask with. */
+  ticket(come: Come): number
+  forget(ticket: number): void
+  /** With a ticket, who asks gets in line when somebody else has the lock, and stays there when it asks again. */
+  lock(namespace: string, key: Key, ttlMs: number, ticket?: number): Promise<LockAttempt>
+  /** Leaves the line. False when the ticket is in none: then `come` is called, or was. */
+  cancel(namespace: string, key: Key, ticket: number): Promise<boolean>
+  /** False when it is not held with this token any more. */
+  unlock(namespace: string, key: Key, token: string): Promise<boolean>
+  /** The same. A new time to live from now on. */
+  renew(namespace: string, key: Key, token: string, ttlMs: number): Promise<boolean>
+}
+
+/** What a limiter allows; 0 = no warning, no penalty. */
+export interface LimitTerms {
+  readonly points: number
+  readonly windowMs: number
+  readonly warn: number
+  readonly penaltyMs: number
+}
+
+export interface LimitAnswer {
+  readonly isAllowed: boolean
+  /** In the window, with what was admitted just now. */
+  readonly consumed: number
+  readonly isWarned: boolean
+  readonly retryAfterMs: number
+  readonly resetMs: number
+}
+
+export interface Limits {
+  /** Points that count if they are admitted, 0 to look; with `countsAll` they count in any case, or are taken back. */
+  ask(
+    namespace: string,
+    name: string,
+    key: Key,
+    terms: LimitTerms,
+    points: number,
+    countsAll: boolean,
+  ): Promise<LimitAnswer>
+  /** Whether anything was counted. */
+  reset(namespace: string, name: string, key: Key): Promise<boolean>
+}
+
 export interface NamespaceCounters {
   readonly entries: number
   readonly bytes: number
@@ -253,6 +307,8 @@ export interface ReadEngine {
 }
 
 export interface Engine extends ReadEngine {
+  readonly locks: Locks
+  readonly limits: Limits
   space(namespace: string): Space
   /** New budget in bytes; the store shrinks or grows to it in the background. */
   resize(budgetBytes: number): void

@@ -17,6 +17,8 @@ import {
   type ReadEngine,
   structuresNamespace,
 } from './engine.ts'
+import { NativeLimits } from './limits.ts'
+import { NativeLocks } from './locks.ts'
 import { NearCache } from './near-cache.ts'
 import { scratchBuffer } from './scratch.ts'
 import type { Codec, MakeNear, NativeReadSpace } from './space.ts'
@@ -83,11 +85,11 @@ abstract class EngineBase<S extends NativeReadSpace> {
     this.ensureOpen()
     const counts = JSON.parse(binding().countStore(this.handle))
     // What the store keeps for itself is not the user's; the bytes of blobs are.
-    for (const namespace of [structuresNamespace, blobsNamespace]) {
-      const own: NamespaceCounters | undefined = counts.namespaces[namespace]
-      if (own === undefined) continue
+    for (const namespace of Object.keys(counts.namespaces)) {
+      if (!namespace.startsWith(' ')) continue
+      const own: NamespaceCounters = counts.namespaces[namespace]
       for (const name of ['entries', 'hits', 'misses'] as const) counts[name] -= own[name]
-      if (namespace === structuresNamespace) {
+      if (namespace !== blobsNamespace) {
         counts.bytes -= own.bytes
         counts.overheadBytes += own.bytes
       }
@@ -124,17 +126,26 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   readonly #cold: ColdReads
   readonly #isAnonymous: boolean
   readonly #droppable = new Set<string>()
+  readonly limits: NativeLimits
+  #locks: NativeLocks | undefined
 
   constructor(handle: NativeHandle, nearEntries: number, isDaemon: boolean) {
     super(handle, nearEntries)
     this.mode = isDaemon ? 'daemon' : 'embedded'
     this.#cold = new ColdReads(handle)
+    this.limits = new NativeLimits(handle)
     this.#isAnonymous = JSON.parse(binding().countStore(handle)).isAnonymous
   }
 
   /** Whether the store has tiers below RAM, through whomever in this process. */
   get hasTiers(): boolean {
     return this.#cold.reachesBelow
+  }
+
+  get locks(): NativeLocks {
+    this.ensureOpen()
+    this.#locks ??= new NativeLocks(this.handle)
+    return this.#locks
   }
 
   settle(durability: Durability): Promise<void> | undefined {
@@ -178,6 +189,8 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
   }
 
   override close(): void {
+    this.#locks?.close()
+    this.#locks = undefined
     this.#cold.close()
     super.close()
   }

@@ -11,6 +11,8 @@ import { counterContract } from './counters.suite.ts'
 import { expiryContract } from './expiry.suite.ts'
 import { getOrSetContract } from './get-or-set.suite.ts'
 import { lifecycleContract } from './lifecycle.suite.ts'
+import { limiterContract } from './limiter.suite.ts'
+import { lockContract } from './locks.suite.ts'
 import { manyContract } from './many.suite.ts'
 import { namespaceContract } from './namespaces.suite.ts'
 import { readWriteContract } from './read-write.suite.ts'
@@ -79,6 +81,8 @@ export function cacheContract(
     describe('namespaces', () => namespaceContract(subject))
     describe('getOrSet', () => getOrSetContract(subject))
     describe('streams', () => streamContract(subject))
+    describe('locks', () => lockContract(subject))
+    describe('limiters', () => limiterContract(subject))
     describe('lifecycle', () => lifecycleContract(subject))
     describe('bad input', () => badInputContract(subject, kind))
   })

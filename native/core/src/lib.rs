@@ -28,6 +28,8 @@ pub mod layout;
 #[cfg(not(loom))]
 pub mod leases;
 #[cfg(not(loom))]
+pub mod locks;
+#[cfg(not(loom))]
 pub mod log;
 pub mod namespaces;
 #[cfg(not(loom))]

@@ -224,6 +224,7 @@ fn start_background(store: Arc<Store>) -> JoinHandle<()> {
         let mut surplus = Vec::new();
         while !store.is_closed() {
             while store.maintain() && !store.is_closed() {}
+            store.serve_waiters();
             rounds += 1;
             if rounds % PUNCH_ROUNDS == 0 {
                 store.segments.punch(&store.arena, std::mem::take(&mut surplus));

@@ -1,6 +1,6 @@
 //! The owner's store: the arena and everything private that goes with owning it.
 //!
-//! Lock order: building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, leases, spill, filter, evicted. A shard is never locked
+//! Lock order: locks, building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, leases, spill, filter, evicted. A shard is never locked
 //! over a system call, except in the middle of a group whose keys met in one bucket against all odds.
 
 use crate::arena::Arena;
@@ -14,6 +14,7 @@ use crate::hash::KeyHasher;
 use crate::index::{ChunkPool, Index};
 use crate::layout::{superblock, NAMESPACES_MAX, SHARDS, VALUE_BYTES_MAX};
 use crate::leases::Leases;
+use crate::locks::Locks;
 use crate::namespaces::{self, Usage};
 use crate::ops::read::Reader;
 use crate::segment::{Kind, Log, Runs, Segments};
@@ -81,6 +82,9 @@ pub struct Store {
     pub(crate) feed: Feed,
     pub(crate) watch: Watch,
     pub(crate) leases: Leases,
+    pub(crate) locks: Locks,
+    /// Of the namespace of limiters, once there is one.
+    pub(crate) limits_namespace: std::sync::OnceLock<u32>,
     pub(crate) usage: Vec<Usage>,
     /// LOCK: namespaces. Alone: nothing else is taken while it is held.
     pub(crate) namespaces: Mutex<()>,
@@ -142,6 +146,8 @@ impl Store {
             feed: Feed::new((options.budget_bytes / FEED_SHARE).clamp(64, 64 << 10)),
             watch: Watch::default(),
             leases: Leases::default(),
+            locks: Locks::default(),
+            limits_namespace: std::sync::OnceLock::new(),
             usage: (0..NAMESPACES_MAX).map(|_| Usage::default()).collect(),
             namespaces: Mutex::new(()),
             entries: AtomicU64::new(0),

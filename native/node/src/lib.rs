@@ -13,6 +13,8 @@ mod drain;
 mod keep;
 mod key;
 mod lease;
+mod limits;
+mod locks;
 mod notify;
 mod raw;
 mod read;

@@ -279,6 +279,7 @@ impl EventLoop {
                 tracks: None,
                 uses_control: false,
                 has_leases: false,
+                lock_holder: None,
             },
             decoder: Decoder::default(),
             output: Vec::new(),
@@ -318,6 +319,12 @@ impl EventLoop {
                 Mail::Line { connection, line } => {
                     if let Some(place) = self.by_id.get(&connection).copied() {
                         self.push(place, |_| Some(line.to_vec()));
+                    }
+                }
+                Mail::Locked { connection, ticket, token } => {
+                    // Of one that is gone, the lock has gone with it.
+                    if let Some(place) = self.by_id.get(&connection).copied() {
+                        self.push(place, |session| Some(crate::commands::lock_push(session, ticket, token)));
                     }
                 }
                 Mail::Invalidate { connection, invalidation } => {

@@ -1,5 +1,6 @@
 //! What a connection has said of itself.
 
+use crate::commands::LockHolder;
 use crate::frame::OwnedArgs;
 use crate::registry::Client;
 use crate::reply::{Reply, Resp};
@@ -28,6 +29,8 @@ pub struct Session {
     pub uses_control: bool,
     /// Has asked for leases, which end with it.
     pub has_leases: bool,
+    /// What it is among those who may hold locks, once it has asked for one.
+    pub lock_holder: Option<LockHolder>,
 }
 
 impl Session {

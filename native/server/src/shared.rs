@@ -69,6 +69,12 @@ pub enum Mail {
         connection: u64,
         line: Arc<[u8]>,
     },
+    /// A lock has come that a connection waited for.
+    Locked {
+        connection: u64,
+        ticket: u64,
+        token: u64,
+    },
     /// What a connection that tracks may have kept is no longer so.
     Invalidate {
         connection: u64,

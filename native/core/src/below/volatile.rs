@@ -53,11 +53,20 @@ impl Store {
         if self.below.get().is_none() || (!header.is_volatile() && change != Change::Delete) {
             return false;
         }
+        if self.is_ram_only(header.namespace) {
+            return false;
+        }
         match current {
             // Not logged yet, it is not in the filter.
             Some(current) => !current.header.is_volatile() && change != Change::Touch,
             None => self.may_be_below(hash),
         }
+    }
+
+    /// Of a namespace of the store's own that no tier below has ever seen anything of.
+    fn is_ram_only(&self, namespace: u32) -> bool {
+        let own = [&self.locks.namespace, &self.limits_namespace];
+        own.iter().any(|number| number.get() == Some(&namespace))
     }
 
     /// Whether the feed can take what writers do not wait for.
@@ -77,6 +86,9 @@ impl Store {
     ) -> Option<u64> {
         let below = self.below.get()?;
         if !header.is_volatile() || header.clock <= namespaces::epoch(&self.arena, header.namespace) {
+            return None;
+        }
+        if self.is_ram_only(header.namespace) {
             return None;
         }
         // Expired, it still hides an older one that went down before.

@@ -12,6 +12,10 @@ mod demote;
 mod drain;
 mod group;
 #[cfg(not(loom))]
+mod limit;
+#[cfg(not(loom))]
+mod lock;
+#[cfg(not(loom))]
 mod pin;
 #[cfg(not(loom))]
 mod promote;
@@ -30,6 +34,8 @@ mod write;
 #[cfg(not(loom))]
 pub use demote::Demotion;
 pub use group::read_group;
+#[cfg(not(loom))]
+pub use limit::{Demand, Limit, LimitAnswer, LimitKey};
 #[cfg(not(loom))]
 pub use room::BUDGET_BYTES_MIN;
 #[cfg(not(loom))]

@@ -104,7 +104,7 @@ impl Wish {
         Wish { is_unseen: true, ..self }
     }
 
-    fn removal(needs_truth: bool) -> Wish {
+    pub fn removal(needs_truth: bool) -> Wish {
         Wish { needs_truth, is_removal: true, is_unseen: false }
     }
 }

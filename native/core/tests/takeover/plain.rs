@@ -193,3 +193,31 @@ fn a_reader_from_before_reads_on_while_and_after_another_owner_adopts() {
     owned.close();
     assert_eq!(read(b"key").0, Lookup::Closed);
 }
+
+#[test]
+fn locks_of_connections_stand_until_they_expire_and_those_of_the_owner_are_gone() {
+    use ramcache_core::locks::Attempt;
+    let store = open_store(BUDGET);
+    let mut tokens = Vec::new();
+    for (is_owner, key) in [(true, b"own"), (false, b"far")] {
+        let holder = store.store().join_locks(4711, is_owner, Box::new(|_, _| {}));
+        match store.store().lock_key(holder, 0, key, 60_000, None) {
+            Ok(Attempt::Locked(token)) => tokens.push(token),
+            other => panic!("{other:?}"),
+        }
+    }
+    let owned = Copies::of(&store.dir).open(&options(BUDGET));
+    assert_eq!(dropped(&owned), 0);
+    let adopted = owned.store();
+    let holder = adopted.join_locks(4712, true, Box::new(|_, _| {}));
+    let lock = |key: &[u8]| adopted.lock_key(holder, 0, key, 60_000, None).expect("no error");
+    assert!(matches!(lock(b"far"), Attempt::Held { pid: 4711, .. }));
+    assert_eq!(adopted.renew_lock(holder, 0, b"own", tokens[0], 1000), Ok(false));
+    assert!(matches!(lock(b"own"), Attempt::Locked(token) if token > tokens[1]));
+    // Whoever has the token has the lock, over whatever way.
+    assert_eq!(adopted.renew_lock(holder, 0, b"far", tokens[1], 1000), Ok(true));
+    adopted.leave_locks(holder, true);
+    let next = adopted.join_locks(4713, false, Box::new(|_, _| {}));
+    assert!(matches!(adopted.lock_key(next, 0, b"far", 1000, None), Ok(Attempt::Locked(_))));
+    owned.close();
+}

@@ -124,6 +124,7 @@ pub fn reset(context: &mut Context, _args: Args) -> Run {
     super::end_subscriptions(context.session, &shared.pubsub);
     super::end_tracking(context.session, &shared);
     end_monitor(context.session, &shared);
+    context.session.lock_holder = None;
     context.session.transaction = None;
     context.session.watched.clear();
     context.session.client.queued.store(-1, Ordering::Relaxed);

@@ -9,6 +9,8 @@ mod docs;
 mod info;
 mod keys;
 mod leases;
+mod limits;
+mod locks;
 mod own;
 mod own_writes;
 mod pubsub;
@@ -20,6 +22,7 @@ mod transactions;
 mod write_options;
 
 pub use connection::end_monitor;
+pub use locks::{push as lock_push, LockHolder};
 pub use pubsub::end_all as end_subscriptions;
 pub use tracking::end_tracking;
 
@@ -68,6 +71,7 @@ table! {
     "append" 3 [WRITE FAST] ONE_KEY ranges::append;
     "auth" -2 [FAST] NO_KEYS connection::auth;
     "bgsave" -1 [ADMIN] NO_KEYS own::to_control;
+    "cl.throttle" -5 [WRITE FAST] ONE_KEY limits::throttle;
     "client" -2 [ADMIN] NO_KEYS connection::client;
     "command" -1 [] NO_KEYS command::command;
     "config" -2 [ADMIN] NO_KEYS admin::config;
@@ -133,18 +137,22 @@ table! {
     "rc.has" 3 [READ FAST] NO_KEYS own::has;
     "rc.hot" 3 [READ] NO_KEYS own::to_control;
     "rc.incr" -4 [WRITE FAST] NO_KEYS own_writes::incr;
+    "rc.limit" -5 [WRITE FAST] NO_KEYS limits::limit;
+    "rc.lock" -4 [WRITE FAST] NO_KEYS locks::lock;
     "rc.mdel" -3 [WRITE] NO_KEYS own_writes::mdel;
     "rc.mget" -3 [READ] NO_KEYS own::mget;
     "rc.mset" -3 [WRITE] NO_KEYS own_writes::mset;
     "rc.ns" 2 [FAST] NO_KEYS own::ns;
     "rc.open" -1 [READ FAST] NO_KEYS own::open;
     "rc.pin" -4 [WRITE] NO_KEYS own::to_control;
+    "rc.renew" 5 [WRITE FAST] NO_KEYS locks::renew;
     "rc.scan" 6 [READ] NO_KEYS own::to_control;
     "rc.set" -5 [WRITE FAST] NO_KEYS own_writes::set;
     "rc.shutdown" 1 [ADMIN] NO_KEYS own::to_control;
     "rc.stats" 1 [READ] NO_KEYS own::to_control;
     "rc.tier" -4 [WRITE] NO_KEYS own::to_control;
     "rc.touch" -3 [WRITE FAST] NO_KEYS own_writes::touch;
+    "rc.unlock" -4 [WRITE FAST] NO_KEYS locks::unlock;
     "rename" 3 [WRITE ALONE] TWO_KEYS copies::rename;
     "renamenx" 3 [WRITE ALONE FAST] TWO_KEYS copies::renamenx;
     "reset" 1 [FAST AT_ONCE LISTENING] NO_KEYS connection::reset;

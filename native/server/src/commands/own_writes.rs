@@ -25,11 +25,11 @@ struct Options {
     init: Option<f64>,
 }
 
-fn refuse<T>(code: Code, message: impl Into<String>) -> Result<T, Stop> {
+pub fn refuse<T>(code: Code, message: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Store(StoreError::new(code, message)))
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub fn shown(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]))
 }
 
