@@ -5,7 +5,13 @@ import { RamcacheError, show } from '../base/errors.ts'
 import { Manifest } from '../codec/blob.ts'
 import { checkKey } from '../codec/key.ts'
 import { blobError } from '../codec/refusals.ts'
-import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
+import {
+  type ValidatedWrite,
+  validateCounter,
+  validateSet,
+  validateTags,
+  validateWrite,
+} from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { configError } from '../config/fields.ts'
 import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
@@ -321,8 +327,18 @@ class OwnerCache extends ReadCache<Space> implements Cache {
   async clear(options?: CallOptions): Promise<void> {
     this.begin(options, 'clear()')
     this.space.clear()
-    // What is cleared may lie below, where only the log's epoch hides it.
-    await this.#settled(undefined, this.#durability === 'none' && this.#engine.hasTiers ? 'sync' : undefined)
+    await this.#settledEpoch()
+  }
+
+  async invalidateTags(tags: readonly string[], options?: CallOptions): Promise<void> {
+    this.begin(options, 'invalidateTags()')
+    this.space.invalidateTags(validateTags(tags, 'invalidateTags()'))
+    await this.#settledEpoch()
+  }
+
+  /** What has become dead may lie below, where only the log's epoch hides it. */
+  #settledEpoch(): Promise<void> {
+    return this.#settled(undefined, this.#durability === 'none' && this.#engine.hasTiers ? 'sync' : undefined)
   }
 
   override namespace(name: string, options?: NamespaceOptions): Cache {

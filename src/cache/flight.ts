@@ -25,8 +25,12 @@ export interface LeaseSide {
 export type Landing =
   /** The value is in the cache. */
   | { readonly kind: 'there' }
-  /** Computed here; `isOvertaken`: it was not stored, the key has changed meanwhile. */
-  | { readonly kind: 'computed'; readonly value: unknown; readonly isOvertaken: boolean }
+  /** Computed here. `overtaken`: not stored, the key has changed meanwhile; `unstored`: for another reason. */
+  | {
+      readonly kind: 'computed'
+      readonly value: unknown
+      readonly became: 'stored' | 'overtaken' | 'unstored'
+    }
   /** Nobody is to compute it for a while. */
   | { readonly kind: 'paused' }
 
@@ -91,7 +95,7 @@ export class Flight {
       if (call.isStrict) throw error
       this.#side.failed(key, error)
       this.#begin()
-      return { kind: 'computed', value: await this.#compute({}), isOvertaken: false }
+      return { kind: 'computed', value: await this.#compute({}), became: 'unstored' }
     }
     if (leased.state === 'fresh') return { kind: 'there' }
     if (leased.token === undefined) return { kind: 'paused' }
@@ -117,17 +121,17 @@ export class Flight {
     }
     if (value === undefined) {
       await this.#giveUp(token, 0)
-      return { kind: 'computed', value, isOvertaken: false }
+      return { kind: 'computed', value, became: 'unstored' }
     }
     try {
       const isStored = await this.#side.fill(key, value, this.#writeOf(value, says, token))
       if (!isStored) await this.#giveUp(token, 0)
-      return { kind: 'computed', value, isOvertaken: !isStored }
+      return { kind: 'computed', value, became: isStored ? 'stored' : 'overtaken' }
     } catch (error) {
       await this.#giveUp(token, 0)
       if (call.isStrict) throw error
       this.#side.failed(key, error)
-      return { kind: 'computed', value, isOvertaken: false }
+      return { kind: 'computed', value, became: 'unstored' }
     }
   }
 

@@ -111,9 +111,9 @@ class GetOrSet {
       if (found !== undefined) return found
       const { landing, flight, isOwn } = await this.#fly()
       if (landing.kind === 'stale') return this.#staleOf(landing.entry)
-      // Who came later than a change must not get what was computed before it.
-      if (landing.kind === 'computed' && (isOwn || !landing.isOvertaken || attempt === attemptsMax)) {
-        return this.#given(landing.value, isOwn)
+      if (landing.kind === 'computed') {
+        if (isOwn || landing.became === 'unstored' || attempt === attemptsMax) return this.#own(landing.value)
+        // Who came later than a change must not get what was computed before it: only what is there.
       }
       if (landing.kind === 'paused' && flight.stale !== undefined && this.#call.graceMs > 0) {
         return this.#staleOf(flight.stale)
@@ -188,13 +188,12 @@ class GetOrSet {
     throw new RamcacheError('ERR_RAMCACHE_TIMEOUT', message)
   }
 
-  /** A copy of its own for everybody but the one whose factory has made it, as a `get` gives it. */
-  #given(value: unknown, isOwn: boolean): unknown {
-    if (value === undefined || (isOwn && !this.#side.isFrozen)) return value
+  /** What a factory has returned, as the cache gives it out. */
+  #own(value: unknown): unknown {
+    if (!this.#side.isFrozen || value === undefined) return value
     const stored = this.#now()
-    if (stored !== undefined) return stored
-    if (this.#side.isFrozen) freezeDeep(value)
-    return value
+    if (stored === undefined) freezeDeep(value)
+    return stored ?? value
   }
 
   #staleOf(entry: Entry): unknown {

@@ -255,6 +255,10 @@ class JoinedCache implements Cache {
     return this.#now().clear(...args)
   }
 
+  invalidateTags(...args: Parameters<Cache['invalidateTags']>): Promise<void> {
+    return this.#now().invalidateTags(...args)
+  }
+
   flush(...args: Parameters<Cache['flush']>): Promise<void> {
     return this.#now().flush(...args)
   }

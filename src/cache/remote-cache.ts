@@ -11,7 +11,13 @@ import type { RemoteStore } from '../client/remote-store.ts'
 import { Manifest } from '../codec/blob.ts'
 import { checkKey } from '../codec/key.ts'
 import { blobError } from '../codec/refusals.ts'
-import { type ValidatedWrite, validateCounter, validateSet, validateWrite } from '../config/call-options.ts'
+import {
+  type ValidatedWrite,
+  validateCounter,
+  validateSet,
+  validateTags,
+  validateWrite,
+} from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
 import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
 import type { LimiterOptions } from '../config/limiter-options.ts'
@@ -260,8 +266,20 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
 
   async clear(options?: CallOptions): Promise<void> {
     this.begin(options, 'clear()')
-    const isSync = this.#defaults?.durability === 'none' && this.#remote.store.hasTiers
-    await unlessAborted(this.space.clear(isSync), options?.signal)
+    await unlessAborted(this.space.clear(this.#clearsDurably), options?.signal)
+  }
+
+  /** What becomes dead may lie below, where only the log's epoch hides it. */
+  get #clearsDurably(): boolean {
+    return this.#defaults?.durability === 'none' && this.#remote.store.hasTiers
+  }
+
+  async invalidateTags(tags: readonly string[], options?: CallOptions): Promise<void> {
+    this.begin(options, 'invalidateTags()')
+    const list = validateTags(tags, 'invalidateTags()')
+    if (list.length === 0) return
+    await unlessAborted(this.space.invalidateTags(list), options?.signal)
+    if (this.#clearsDurably) await this.flush(options)
   }
 
   override namespace(name: string, options?: NamespaceOptions): Cache {

@@ -217,6 +217,14 @@ export interface Cache extends ReadonlyCache {
   limiter(name: string, options: LimiterOptions): Limiter
   /** Removes every entry of this namespace at once, however many. Namespaces inside it stay. */
   clear(options?: CallOptions): Promise<void>
+  /**
+   * Removes every entry of this namespace that has one of these tags, in every tier, at once: one write for each tag,
+   * however many entries have it. Entries written afterwards live, with the same tags too. At most 1,024 tags at a time.
+   *
+   * The store remembers one tag for each 4 KiB of its memory budget. Past that the oldest are forgotten, and with them
+   * the tagged entries of their namespace that are older still: misses, as if they had been evicted.
+   */
+  invalidateTags(tags: readonly string[], options?: CallOptions): Promise<void>
   namespace(name: string, options?: NamespaceOptions): Cache
   /** Resolves when everything written so far survives a power cut; without tiers below RAM, at once. */
   flush(options?: CallOptions): Promise<void>

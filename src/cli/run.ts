@@ -88,6 +88,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/incr.ts')).incrCommand,
   },
   {
+    name: 'invalidate',
+    summary: 'removes all entries that have a tag',
+    load: async () => (await import('./commands/invalidate.ts')).invalidateCommand,
+  },
+  {
     name: 'pin',
     summary: 'keeps entries in RAM, or lets them go',
     load: async () => (await import('./commands/pin.ts')).pinCommand,

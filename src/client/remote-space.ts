@@ -88,6 +88,10 @@ export class RemoteSpace extends SharedRead {
     await this.#write('RC.CLEAR', isSync ? ['SYNC'] : [])
   }
 
+  async invalidateTags(tags: readonly string[]): Promise<void> {
+    await this.#write('RC.INVALIDATE', tags)
+  }
+
   /** A page of all tiers, or of one, of keys that start with `prefix`. */
   async page(prefix: string, tier: string, from: Buffer | undefined): Promise<RemotePage> {
     const args = [this.name, prefix, tier, scanPageEntries, from ?? '']

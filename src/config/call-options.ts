@@ -140,6 +140,16 @@ function commonWrite(options: Record<string, unknown>, where: string): Validated
   return write
 }
 
+/** Tags that are invalidated at a time; see `TAGS_PER_CALL_MAX` in the core. */
+const tagsPerCallMax = 1024
+
+/** Tags of a call that takes them by themselves. */
+export function validateTags(tags: unknown, where: string): readonly string[] {
+  const checked = checkTags(tags, where)
+  if (checked.length <= tagsPerCallMax) return checked
+  throw configError(`${where} takes at most ${tagsPerCallMax} tags at a time, not ${checked.length}`)
+}
+
 /** Their sum is limited where they are encoded. */
 export function checkTags(tags: unknown, where: string): readonly string[] {
   if (!Array.isArray(tags))

@@ -74,6 +74,8 @@ export interface NativeSpace {
     refreshes: 0 | 1,
   ): [state: number, token: string | undefined, stale: ReturnType<NativeSpace['entry']>]
   abandon(key: string | Uint8Array, tokenHigh: number, tokenLow: number, pauseMs: number): boolean
+  /** Tags in their encoded form. */
+  invalidate(tags: Uint8Array): void
   ask(key: string | Uint8Array, asker: number, purpose: number): number
   /**
    * Takes back the miss that a read counted: it was found in the SSD tier (1) or the HDD tier (2), or is going to be read
@@ -94,6 +96,8 @@ export interface NativeBelowOptions {
   offset: number
   /** Namespace, high half, low half, ... */
   epochs: number[]
+  /** For each epoch of a tag `u16 key bytes, u64 clock, key`. */
+  tags: Buffer
   syncIntervalMs: number
   fileBytes: number
   reserveBytes: number
@@ -246,7 +250,13 @@ export interface NativeModule extends LockBinding<NativeHandle> {
     places: Uint8Array,
   ): { record: Buffer; version: bigint; expiresAt: number }[]
   reportTier(handle: NativeHandle, tier: 1 | 2, entries: number, bytes: number, demoted: number): void
-  isDeadBelow(handle: NativeHandle, namespace: number, version: bigint, expiresAt: number): boolean
+  isDeadBelow(
+    handle: NativeHandle,
+    namespace: number,
+    version: bigint,
+    expiresAt: number,
+    record: Uint8Array,
+  ): boolean
   joinStore(dir: string): NativeHandle
   startBelow(handle: NativeHandle, options: NativeBelowOptions): NativeRecovery
   stopBelow(handle: NativeHandle): void

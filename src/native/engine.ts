@@ -14,6 +14,7 @@ export type Key = string | Uint8Array
 /** Names of what the store keeps for itself begin with a space, which no namespace of a user can. */
 export const structuresNamespace = ' structures'
 export const blobsNamespace = ' blobs'
+export const tagsNamespace = ' tags'
 
 /** What a write survives: nothing, a killed process at once and a power cut within a second, a power cut at once. */
 export type Durability = 'none' | 'async' | 'sync'
@@ -158,6 +159,8 @@ export interface Space extends ReadSpace {
   /** The new number. A missing key is created from `init` when given. Throws ERR_RAMCACHE_NOT_INTEGER. */
   incr(key: Key, by: number, init?: number, ttlMs?: number, durability?: Durability): number
   clear(): void
+  /** Makes every entry dead that has one of these tags and was written before. */
+  invalidateTags(tags: readonly string[]): void
   /** Stores bytes that may be dropped when the last tier is full, whatever the namespace says of others. */
   setExpendable(key: Key, bytes: Uint8Array): void
   /** Publishes a blob. Only this makes a manifest: no value of a user can be one. */

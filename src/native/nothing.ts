@@ -36,6 +36,7 @@ export const nothing: NativeSpace = {
   clear: unwritable,
   lease: unwritable,
   abandon: unwritable,
+  invalidate: unwritable,
   settle: () => {},
   close: () => {},
   hits: () => 0,

@@ -67,8 +67,18 @@ export function tokenWords(token: string): [high: number, low: number] {
   return [Number.parseInt(token.slice(0, 8), 16), Number.parseInt(token.slice(8), 16)]
 }
 
-/** Each tag as bytes. Throws ERR_RAMCACHE_CONFIG. */
+/** Each of an entry's tags as bytes. Throws ERR_RAMCACHE_CONFIG. */
 export function tagBytes(tags: readonly string[]): Buffer[] {
+  const encoded = eachTagBytes(tags)
+  const total = encoded.reduce((sum, bytes) => sum + 1 + bytes.length, 0)
+  if (total > TAGS_BYTES_MAX) {
+    const message = `${tags.length} tags take ${total} bytes with one more for each, the limit is ${TAGS_BYTES_MAX}`
+    throw new RamcacheError('ERR_RAMCACHE_CONFIG', message)
+  }
+  return encoded
+}
+
+function eachTagBytes(tags: readonly string[]): Buffer[] {
   const encoded = tags.map((tag) => Buffer.from(tag))
   for (const [index, bytes] of encoded.entries()) {
     if (bytes.length === 0 || bytes.length > TAG_BYTES_MAX) {
@@ -76,12 +86,12 @@ export function tagBytes(tags: readonly string[]): Buffer[] {
       throw new RamcacheError('ERR_RAMCACHE_CONFIG', message)
     }
   }
-  const total = encoded.reduce((sum, bytes) => sum + 1 + bytes.length, 0)
-  if (total > TAGS_BYTES_MAX) {
-    const message = `${tags.length} tags take ${total} bytes with one more for each, the limit is ${TAGS_BYTES_MAX}`
-    throw new RamcacheError('ERR_RAMCACHE_CONFIG', message)
-  }
   return encoded
+}
+
+/** Tags as those of an entry are encoded, however many. Throws ERR_RAMCACHE_CONFIG. */
+export function encodeTags(tags: readonly string[]): Buffer {
+  return Buffer.concat(eachTagBytes(tags).flatMap((bytes) => [Buffer.of(bytes.length), bytes]))
 }
 
 function putTags(tags: readonly string[]): void {

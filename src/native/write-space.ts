@@ -7,7 +7,7 @@ import { translate } from './binding.ts'
 import type { Demotion, Durability, Key, Leased, Space, WriteOptions } from './engine.ts'
 import { Control, control, Flag } from './scratch.ts'
 import { NativeReadSpace, TYPE_BLOB, TYPE_BYTES, TYPE_EXPENDABLE } from './space.ts'
-import { putOptions, putVersion, tokenWords } from './write-options.ts'
+import { encodeTags, putOptions, putVersion, tokenWords } from './write-options.ts'
 
 /** By the numbers of the native part. */
 const demotions: readonly Demotion[] = ['absent', 'pinned', 'waits', 'moved']
@@ -187,6 +187,15 @@ export class NativeWriteSpace extends NativeReadSpace implements Space {
   abandon(key: Key, token: string, pauseMs: number): boolean {
     try {
       return this.native().abandon(key, ...tokenWords(token), pauseMs)
+    } catch (error) {
+      translate(error)
+    }
+  }
+
+  invalidateTags(tags: readonly string[]): void {
+    const encoded = encodeTags(tags)
+    try {
+      this.native().invalidate(encoded)
     } catch (error) {
       translate(error)
     }

@@ -158,17 +158,20 @@ function addKeys(): Promise<void> {
   })
 }
 
-function sweep(): Promise<void> {
-  return eachPage(async ({ entries }) => {
-    const dead: TierDrop[] = entries.filter(({ key, version, expiresAt }) => {
-      return binding().isDeadBelow(handle, key.readUInt16BE(0), version, expiresAt)
+async function sweep(): Promise<void> {
+  for (let from: Buffer | undefined; ; ) {
+    const { found, next } = await tier.scanRecords(Buffer.alloc(0), from, scanEntries)
+    const dead: TierDrop[] = found.filter(({ key, version, expiresAt, record }) => {
+      return binding().isDeadBelow(handle, key.readUInt16BE(0), version, expiresAt, record)
     })
     if (dead.length > 0) {
       await tier.drop(dead)
       await report(0)
     }
     await new Promise((resolve) => setTimeout(resolve, sweepRestMs))
-  })
+    if (next === undefined) return
+    from = next
+  }
 }
 
 async function perform(request: HddRequest): Promise<Omit<HddReply, 'id'>> {

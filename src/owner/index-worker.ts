@@ -9,6 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../base/clock.ts'
 import { errorTable, RamcacheError } from '../base/errors.ts'
 import { binding, type NativeHandle } from '../native/binding.ts'
+import { tagsNamespace } from '../native/engine.ts'
 import { changeHeadBytes, flagCopy } from '../tiers/index-batch.ts'
 import { kindClear } from '../tiers/index-row.ts'
 import { namespaceBytes } from '../tiers/keys.ts'
@@ -23,6 +24,7 @@ import { serveJobs } from './job-server.ts'
 import { LogDrain } from './log-drain.ts'
 import { LiveBytes, reportIndex } from './log-live.ts'
 import type { FromKeeper, PinnedKey, Stop, TierThreadData } from './messages.ts'
+import { numberOfName } from './names-file.ts'
 import { standBack } from './priority.ts'
 import { Recall } from './recall.ts'
 import { servePages } from './scan-pages.ts'
@@ -99,12 +101,14 @@ interface Start {
 }
 
 function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Start {
+  const tagsId = numberOfName(data.ssdDir, tagsNamespace)
   const recovery = binding().startBelow(handle, {
     dir: data.ssdDir,
     ...index.position(),
     epochs: index
       .epochs()
       .flatMap(({ namespace, epoch }) => [namespace, Number(epoch >> 32n), Number(epoch & 0xffffffffn)]),
+    tags: tagsId === undefined ? Buffer.alloc(0) : packTags(index, tagsId),
     syncIntervalMs: data.syncIntervalMs,
     fileBytes: data.fileBytes,
     reserveBytes: data.reserveBytes,
@@ -117,7 +121,8 @@ function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Start
     throw error
   }
   warnings.push(...recovery.damage)
-  const ids = new Set<number>()
+  // Those of tags have come up before anything else.
+  const ids = new Set<number>(tagsId === undefined ? [] : [tagsId])
   const pinned = data.pinnedNamespaces.flatMap((namespace) => {
     const id = binding().namespaceId(handle, namespace)
     ids.add(id)
@@ -132,17 +137,32 @@ function start(handle: NativeHandle, index: LogIndex, warnings: string[]): Start
 
 /** Keys of the rows of a namespace whose records are pinned. */
 function pinnedKeys(index: LogIndex, namespace: number): string[] {
-  const prefix = Buffer.alloc(2)
+  return [...pinnedRows(index, namespace)].map(({ key }) => key.toString('utf8', namespaceBytes))
+}
+
+function* pinnedRows(index: LogIndex, namespace: number): Generator<ScanRow> {
+  const prefix = Buffer.alloc(namespaceBytes)
   prefix.writeUInt16BE(namespace)
-  const keys: string[] = []
   for (let from: Buffer | undefined; ; ) {
     const page = index.scan(prefix, from, 1000)
-    for (const { key, row } of page.rows) {
-      if (!row.isTombstone && (row.flags & flagPinned) !== 0) keys.push(key.toString('utf8', prefix.length))
+    for (const found of page.rows) {
+      if (!found.row.isTombstone && (found.row.flags & flagPinned) !== 0) yield found
     }
-    if (page.next === undefined) return keys
+    if (page.next === undefined) return
     from = page.next
   }
+}
+
+/** The epochs of tags: a record of one is its key and its version, so nothing has to be read but the row. */
+function packTags(index: LogIndex, namespace: number): Buffer {
+  const parts: Buffer[] = []
+  for (const { key, row } of pinnedRows(index, namespace)) {
+    const head = Buffer.alloc(10)
+    head.writeUInt16LE(key.length - namespaceBytes, 0)
+    head.writeBigUInt64LE(row.clock, 2)
+    parts.push(head, key.subarray(namespaceBytes))
+  }
+  return Buffer.concat(parts)
 }
 
 /** One checkpoint, when it is time. The entries stay in the log's own index until the commit is on disk. */

@@ -59,6 +59,21 @@ describe.each(['a daemon by its directory', 'a daemon by its socket', 'a directo
       expect((await run('incr', 'count', 'much')).code).toBe(2)
     })
 
+    it('invalidate', async () => {
+      const inSpace = ['-n', 'tagged']
+      await run('set', 'a', '1', '--tag', 'red', '--tag', 'round', ...inSpace)
+      await run('set', 'b', '2', '--tag', 'blue', ...inSpace)
+      expect(await run('invalidate', 'round', 'green')).toMatchObject({ code: 0, stdout: '' })
+      expect((await run('get', 'a', ...inSpace)).stdout).toBe('1\n')
+      expect((await run('invalidate', 'round', 'green', ...inSpace)).code).toBe(0)
+      expect((await run('get', 'a', ...inSpace)).code).toBe(1)
+      const { stdout } = await run('invalidate', 'blue', '--json', ...inSpace)
+      expect(JSON.parse(stdout)).toEqual({ invalidated: ['blue'] })
+      expect((await run('get', 'b', ...inSpace)).code).toBe(1)
+      expect((await run('invalidate', ...inSpace)).code).toBe(2)
+      expect((await run('invalidate', 'x'.repeat(256), ...inSpace)).stderr).toContain('1 to 255 bytes')
+    })
+
     it('scan, big and inspect', async () => {
       for (let index = 0; index < 5; index++) {
         await run('set', `scan:${index}`, 'x'.repeat(index * 100), '-n', 'scanned')

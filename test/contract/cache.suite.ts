@@ -18,6 +18,7 @@ import { namespaceContract } from './namespaces.suite.ts'
 import { readWriteContract } from './read-write.suite.ts'
 import { scanContract } from './scan.suite.ts'
 import { streamContract } from './streams.suite.ts'
+import { tagContract } from './tags.suite.ts'
 
 export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placement>
 
@@ -80,6 +81,7 @@ export function cacheContract(
     describe('scans', () => scanContract(subject))
     describe('namespaces', () => namespaceContract(subject))
     describe('getOrSet', () => getOrSetContract(subject))
+    describe('tags', () => tagContract(subject))
     describe('streams', () => streamContract(subject))
     describe('locks', () => lockContract(subject))
     describe('limiters', () => limiterContract(subject))

@@ -24,6 +24,7 @@ export const calls: Readonly<Record<string, (cache: Cache, options?: { signal: A
   decr: (cache, options) => cache.decr('k', 1, options),
   cas: (cache, options) => cache.cas('k', 1, 2, options),
   clear: (cache, options) => cache.clear(options),
+  invalidateTags: (cache, options) => cache.invalidateTags(['t'], options),
   stats: (cache, options) => cache.stats(options),
   flush: (cache, options) => cache.flush(options),
   namespace: (cache) => cache.namespace('other'),

@@ -118,6 +118,10 @@ describe('a value that is kept', () => {
     expect(readThrice('k')).toBe('w')
     await cache.clear()
     expect(near.getSync('k')).toBeUndefined()
+    await cache.set('k', 'tagged', { tags: ['t'] })
+    expect(readThrice('k')).toBe('tagged')
+    await cache.invalidateTags(['t'])
+    expect(near.getSync('k')).toBeUndefined()
     await cache.set('k', 'x', { ttl: 1000 })
     expect(readThrice('k')).toBe('x')
     place.advance(999)
@@ -183,6 +187,7 @@ describe('whatever is done to the store', () => {
             break
           case 5:
             if (pick(50) === 0) await cache.clear()
+            else if (pick(4) === 0) await cache.invalidateTags(['t'])
             break
           case 6:
             place.advance(pick(10))

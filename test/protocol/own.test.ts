@@ -125,6 +125,37 @@ describe.each([
     expect(await wire.ask('RC.FLUSH')).toBe('OK')
   })
 
+  it('invalidate tags', async () => {
+    await wire.ask('RC.SET', 'other', 'a', 1, 'A', 'TAGS', 2, 'red', 'round')
+    await wire.ask('RC.SET', 'other', 'b', 1, 'B', 'TAGS', 1, 'blue')
+    await wire.ask('RC.SET', 'default', 'a', 1, 'A', 'TAGS', 1, 'red')
+    expect(await wire.ask('RC.INVALIDATE', 'other', 'green', 'red')).toBe('OK')
+    expect(await wire.ask('RC.GET', 'other', 'a')).toBe(null)
+    expect(await wire.ask('RC.ENTRY', 'other', 'a')).toBe(null)
+    expect(await wire.ask('RC.HAS', 'other', 'b')).toBe(1)
+    expect(await wire.ask('EXISTS', 'a')).toBe(1)
+    expect(await wire.ask('RC.INVALIDATE', 'nowhere', 'red')).toBe('OK')
+    expect((await place.cache.stats()).namespaces).not.toHaveProperty('nowhere')
+    // A transaction that has looked at it does not take place.
+    await wire.ask('WATCH', 'a')
+    await place.cache.invalidateTags(['red'])
+    await wire.ask('MULTI')
+    await wire.ask('SET', 'a', 'from what was there')
+    expect(await wire.ask('EXEC')).toBe(null)
+    expect(await wire.ask('SET', 'a', 'new', 'NX')).toBe('OK')
+    const refused = async (...words: string[]) => ((await wire.ask(...words)) as ErrorReply).text
+    expect(await refused('RC.INVALIDATE', 'other')).toContain('wrong number of arguments')
+    expect(await refused('RC.INVALIDATE', 'other', '')).toContain('has 0 bytes, allowed are 1 to 255')
+    expect(await refused('RC.INVALIDATE', 'other', 'x'.repeat(256))).toContain('has 256 bytes')
+    const many = Array.from({ length: 1025 }, (_, number) => `${number}`)
+    expect(await refused('RC.INVALIDATE', 'other', ...many)).toContain('1025 tags')
+    // The epochs are nobody's to read or write.
+    expect(await refused('RC.INVALIDATE', ' tags', 'red')).toContain('RC CONFIG')
+    expect(await refused('RC.GET', ' tags', 'red')).toContain('RC CONFIG')
+    expect(await refused('RC.SET', ' tags', 'red', '1', 'x')).toContain('RC CONFIG')
+    expect(await refused('RC.NS', ' tags')).toContain('RC CONFIG')
+  })
+
   it('keep what they write as their durability says', async () => {
     if (!hasTiers) {
       expect(await wire.ask('RC.SET', 'default', 'k', 1, 'x', 'DURABILITY', 'sync')).toMatchObject({

@@ -131,6 +131,8 @@ describe('a client that tracks', () => {
     await writer.ask('SELECT', 3)
     await writer.ask('FLUSHDB')
     expect(await reader.read()).toEqual(all)
+    await writer.ask('RC.INVALIDATE', 'db3', 'a tag')
+    expect(await reader.read()).toEqual(all)
     await writer.ask('SELECT', 0)
     expect(await pushes(await track('ON'))).toEqual([])
   })

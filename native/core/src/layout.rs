@@ -1,7 +1,7 @@
 //! Every size, offset and bit width of the two shared files. `docs/FORMAT.md` draws what is asserted here.
 //!
 //! ```text
-//! data file   | superblock 4 KiB | namespaces | segment table | shard lines | index | chunks | segments | filter, twice |
+//! data file   | superblock 4 KiB | namespaces | segment table | shard lines | index | chunks | segments | filter, twice | tag epochs |
 //! touch file  | header 4 KiB | counter slots | access bytes of the index | access bytes of the chunks |
 //!
 //! slot word   63 special | 62 = 1 | 61 = 0 | 60..45 tag | 44..29 segment | 28..20 generation | 19..0 offset / 4
@@ -51,11 +51,14 @@ pub const TAGS_BYTES_MAX: usize = 1024;
 
 pub const NAMESPACES_MAX: usize = 4096;
 pub const NAMESPACE_NAME_BYTES_MAX: usize = 64;
-/// Words of a namespace line: epoch, change counter, name length, then the name, then entries and payload bytes.
+/// Words of a namespace line: epoch, change counter, name length, tag floor, then the name, then entries and payload
+/// bytes.
 pub const NAMESPACE_LINE: usize = 16;
 pub const NAMESPACE_EPOCH: usize = 0;
 pub const NAMESPACE_CHANGES: usize = 1;
 pub const NAMESPACE_NAME_BYTES: usize = 2;
+/// Tagged records that are not newer are dead, whatever their tags: see [`crate::tags`].
+pub const NAMESPACE_TAG_FLOOR: usize = 3;
 pub const NAMESPACE_NAME: usize = 4;
 pub const NAMESPACE_ENTRIES: usize = 12;
 pub const NAMESPACE_PAYLOAD_BYTES: usize = 13;
@@ -94,6 +97,11 @@ pub const FILTER_BYTES_MAX: usize = 1 << 30;
 /// A copy never takes more of the largest budget than this part of it.
 pub const FILTER_SHARE: usize = 4;
 
+/// Words of the table of tag epochs, a power of two: at most these, and one for so many bytes of the largest budget.
+pub const TAG_WORDS_MAX: usize = 1 << 16;
+pub const TAG_WORDS_LEAST: usize = 512;
+pub const BYTES_PER_TAG_WORD: usize = 16 << 10;
+
 /// Word offsets in the superblock. A cache line for what never changes, one for what readers load on every read,
 /// one for what the owner writes on every write.
 pub mod superblock {
@@ -119,6 +127,9 @@ pub mod superblock {
     pub const NAMESPACE_COUNT: usize = 19;
     /// Which copy of the absent filter answers, its size and generation; 0 = none does.
     pub const FILTER: usize = 20;
+    /// Number of the namespace of tags and one more; 0 until a tag is invalidated for the first time, and then there is
+    /// memory behind the table of tag epochs.
+    pub const TAGS: usize = 21;
 
     /// Highest clock word given out.
     pub const CLOCK: usize = 24;
@@ -411,8 +422,20 @@ impl Geometry {
     pub fn filter_copy_words(&self) -> usize {
         self.filter_blocks_max() * FILTER_BLOCK_WORDS
     }
+    #[inline]
+    pub fn tags_word(&self) -> usize {
+        self.filter_word() + crate::filter::COPIES * self.filter_copy_words()
+    }
+    /// Words of the table of tag epochs.
+    pub fn tag_words(&self) -> usize {
+        if cfg!(loom) {
+            return 1;
+        }
+        let share = self.segments * self.segment_bytes / BYTES_PER_TAG_WORD;
+        share.next_power_of_two().clamp(TAG_WORDS_LEAST, TAG_WORDS_MAX)
+    }
     pub fn data_bytes(&self) -> usize {
-        (self.filter_word() + crate::filter::COPIES * self.filter_copy_words()) * WORD_BYTES
+        (self.tags_word() + self.tag_words()) * WORD_BYTES
     }
     pub fn counters_byte(&self) -> usize {
         PAGE_BYTES

@@ -13,9 +13,9 @@ use crate::clock;
 use crate::error::{Code, Result, StoreError};
 use crate::layout::{shard_of, SHARDS};
 use crate::namespaces;
-use crate::ops::check_key;
 use crate::ops::read::Graced;
 use crate::ops::read::{Lookup, Seen};
+use crate::ops::{check_key, RecordAt};
 use crate::record::Header;
 use crate::store::Store;
 use crate::sync::{lock, AtomicU64, Mutex, Ordering};
@@ -153,10 +153,11 @@ impl Store {
         if current.is_none() && self.may_be_below(hash) {
             return Err(StoreError::new(Code::Cold, "the key may lie in a lower tier"));
         }
-        if !refreshes && current.is_some_and(|current| self.is_live(&current.header)) {
+        if !refreshes && current.is_some_and(|current| self.is_live(&current.header, current.location)) {
             return Ok(Leased::Fresh);
         }
-        let has_value = current.is_some_and(|current| !self.is_dead(&current.header));
+        let has_value =
+            current.is_some_and(|current| !self.is_dead(&current.header, RecordAt::Ram(current.location)));
         let now_ms = self.arena.expiry_now_ms();
         {
             let shard = lock(&self.leases.shards[shard_of(hash)]);

@@ -42,6 +42,7 @@ pub mod stats;
 #[cfg(not(loom))]
 pub mod store;
 pub mod sync;
+pub mod tags;
 #[cfg(not(loom))]
 pub mod takeover;
 pub mod tokens;

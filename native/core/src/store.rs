@@ -1,6 +1,7 @@
 //! The owner's store: the arena and everything private that goes with owning it.
 //!
-//! Lock order: locks, building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, leases, spill, filter, evicted. A shard is never locked
+//! Lock order: locks, building, compact, drain, split, shard (ascending), log, runs, segments, chunks, ghost, feed, leases, spill, filter,
+//! epochs, evicted. A shard is never locked
 //! over a system call, except in the middle of a group whose keys met in one bucket against all odds.
 
 use crate::arena::Arena;
@@ -17,6 +18,7 @@ use crate::leases::Leases;
 use crate::locks::Locks;
 use crate::namespaces::{self, Usage};
 use crate::ops::read::Reader;
+use crate::ops::Epochs;
 use crate::segment::{Kind, Log, Runs, Segments};
 use crate::sync::{lock, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::tokens::Tokens;
@@ -85,6 +87,7 @@ pub struct Store {
     pub(crate) locks: Locks,
     /// Of the namespace of limiters, once there is one.
     pub(crate) limits_namespace: std::sync::OnceLock<u32>,
+    pub(crate) epochs: Epochs,
     pub(crate) usage: Vec<Usage>,
     /// LOCK: namespaces. Alone: nothing else is taken while it is held.
     pub(crate) namespaces: Mutex<()>,
@@ -148,6 +151,7 @@ impl Store {
             leases: Leases::default(),
             locks: Locks::default(),
             limits_namespace: std::sync::OnceLock::new(),
+            epochs: Epochs::default(),
             usage: (0..NAMESPACES_MAX).map(|_| Usage::default()).collect(),
             namespaces: Mutex::new(()),
             entries: AtomicU64::new(0),

@@ -11,7 +11,7 @@ use ramcache_core::ops::{Conditions, Number};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use support::Random;
-use tiered::{fresh_dir, key_of, value_of, Index, Lower, Tiered};
+use tiered::{fresh_dir, key_of, tag_of, value_of, Index, Lower, Tiered};
 
 #[test]
 fn ten_times_the_budget_is_all_there_also_after_a_restart() {
@@ -65,6 +65,9 @@ fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
     let dir = fresh_dir(name);
     let index = Arc::new(Mutex::new(Index { lower, ..Index::default() }));
     let mut model: HashMap<u64, Vec<u8>> = HashMap::new();
+    // Of those in the model that have one.
+    let mut tags: HashMap<u64, u64> = HashMap::new();
+    let mut invalidated = 0;
     const KEYS: u64 = 5000;
     let mut tiered = Tiered::open(&dir, 1 << 20, Arc::clone(&index));
     // Ahead of the clock that a store is made with.
@@ -80,7 +83,17 @@ fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
                     0 => vec![step as u8; 20_000],
                     _ => value_of(number, step),
                 };
-                assert!(tiered.set(&key, &value, Conditions::default(), 0));
+                match random.below(3) {
+                    0 => {
+                        let tag = random.below(60);
+                        tiered.set_tagged(&key, &value, &[tag_of(1000 + tag / 2), tag_of(tag)].concat());
+                        tags.insert(number, tag);
+                    }
+                    _ => {
+                        assert!(tiered.set(&key, &value, Conditions::default(), 0));
+                        tags.remove(&number);
+                    }
+                }
                 model.insert(number, value);
             }
             65..75 => {
@@ -88,6 +101,9 @@ fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
                 let conditions = Conditions { if_absent: true, ..Conditions::default() };
                 let written = tiered.set(&key, &value, conditions, 0);
                 assert_eq!(written, !model.contains_key(&number), "step {step} key {number}");
+                if written {
+                    tags.remove(&number);
+                }
                 model.entry(number).or_insert(value);
             }
             75..88 => {
@@ -114,6 +130,18 @@ fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
                 });
                 assert_eq!(tiered.increment(name.as_bytes()), Number::Is(old + 1.0), "step {step}");
                 model.insert(count, (old + 1.0).to_le_bytes().to_vec());
+            }
+            98 if random.below(3) == 0 => {
+                let tag = random.below(60);
+                let is_wide = random.below(2) == 0;
+                tiered.invalidate(&if is_wide { tag_of(1000 + tag / 2) } else { tag_of(tag) });
+                let before = model.len();
+                model.retain(|number, _| match tags.get(number) {
+                    Some(of) if is_wide => of / 2 != tag / 2,
+                    Some(of) => *of != tag,
+                    None => true,
+                });
+                invalidated += before - model.len();
             }
             98 => {
                 let (is_committed, is_beside) = (random.below(4) != 0, random.below(2) == 0);
@@ -159,6 +187,7 @@ fn as_a_map_does(name: &str, lower: Option<Lower>) -> Option<Lower> {
         assert_eq!(tiered.get(&key_of(number)), model.get(&number).cloned(), "at the end, key {number}");
     }
     tiered.owned.store().check().expect("the arena is whole");
+    assert!(invalidated > 1000, "{invalidated} were invalidated");
     tiered.close();
     let _ = std::fs::remove_dir_all(&dir);
     let mut index = index.lock().expect("no panic");

@@ -14,7 +14,17 @@ struct Expected {
     /// 0 = never.
     expires_at: u64,
     clock: u64,
+    /// Numbers of its tags.
+    tags: Vec<u64>,
 }
+
+fn encoded(tags: &[u64]) -> Vec<u8> {
+    let tag = |number: &u64| format!("tag {number}").into_bytes();
+    tags.iter().map(tag).flat_map(|tag| [vec![tag.len() as u8], tag].concat()).collect()
+}
+
+/// Few, so that each has many entries.
+const TAGS: u64 = 40;
 
 struct Model {
     store: TestStore,
@@ -28,6 +38,7 @@ struct Model {
     keys: u64,
     reads: u64,
     hits: u64,
+    invalidated: usize,
 }
 
 impl Model {
@@ -50,6 +61,7 @@ impl Model {
             keys,
             reads: 0,
             hits: 0,
+            invalidated: 0,
         }
     }
 
@@ -101,11 +113,16 @@ impl Model {
             ram_decides: false,
             ..Conditions::default()
         };
+        let tags: Vec<u64> = match self.random.below(3) {
+            0 => (0..1 + self.random.below(3)).map(|_| self.random.below(TAGS)).collect(),
+            _ => vec![],
+        };
         let request = WriteRequest {
             namespace: key.0,
             key: &key.1,
             value: &value,
             value_type: 6,
+            tags: &encoded(&tags),
             ttl_ms,
             conditions,
             ..WriteRequest::default()
@@ -121,7 +138,8 @@ impl Model {
                 }
                 let written_ms = version.clock >> 16;
                 let expires_at = if ttl_ms == 0 { 0 } else { written_ms + ttl_ms };
-                self.entries.insert(key, Expected { value, value_type: 6, expires_at, clock: version.clock });
+                self.entries
+                    .insert(key, Expected { value, value_type: 6, expires_at, clock: version.clock, tags });
             }
             Outcome::Refused => assert!(!holds || self.may_evict, "refused although its conditions hold"),
         }
@@ -165,13 +183,27 @@ impl Model {
         let expected = before.unwrap_or(10.0) + by;
         assert!(sum == expected || (self.may_evict && sum == 10.0 + by), "{sum} is not {expected}");
         let value = sum.to_le_bytes().to_vec();
-        self.entries.insert(key, Expected { value, value_type: 3, expires_at: 0, clock: 0 });
+        self.entries.insert(key, Expected { value, value_type: 3, expires_at: 0, clock: 0, tags: vec![] });
     }
 
     fn clear(&mut self) {
         let namespace = self.random.below(3) as u32;
         self.store.store().clear(namespace).expect("cleared");
         self.entries.retain(|(of, _), _| *of != namespace);
+    }
+
+    fn invalidate(&mut self) {
+        let namespace = self.random.below(3) as u32;
+        // Two at a time, and some that no entry has.
+        let tags = [self.random.below(TAGS + 5), self.random.below(TAGS + 5)];
+        self.store
+            .store()
+            .invalidate_tags(namespace, &encoded(&tags), &mut self.buffer)
+            .expect("invalidated");
+        let before = self.entries.len();
+        self.entries
+            .retain(|(of, _), entry| *of != namespace || !entry.tags.iter().any(|tag| tags.contains(tag)));
+        self.invalidated += before - self.entries.len();
     }
 
     fn group(&mut self) {
@@ -193,7 +225,8 @@ impl Model {
             .collect();
         self.store.store().set_many(&requests).expect("a small group fits");
         for (key, value) in keys.into_iter().zip(values) {
-            self.entries.insert(key, Expected { value, value_type: 6, expires_at: 0, clock: 0 });
+            self.entries
+                .insert(key, Expected { value, value_type: 6, expires_at: 0, clock: 0, tags: vec![] });
         }
     }
 
@@ -204,7 +237,8 @@ impl Model {
                 40..75 => self.set(),
                 75..83 => self.delete(),
                 83..90 => self.touch(),
-                90..95 => self.increment(),
+                90..94 => self.increment(),
+                94 => self.invalidate(),
                 95..98 => self.group(),
                 98 => {
                     // Ahead of the logical clock, so that wall and clock agree on the millisecond.
@@ -221,6 +255,7 @@ impl Model {
             self.agree(&key, found);
         }
         assert!(self.hits > 0, "nothing was ever found");
+        assert!(self.invalidated > 0, "nothing was ever invalidated");
         if !self.may_evict {
             assert_eq!(self.store.store().spill().totals().0, 0, "something was evicted from a roomy store");
         }

@@ -6,11 +6,11 @@ mod support;
 #[path = "support/tiered.rs"]
 mod tiered;
 
-use ramcache_core::below::{Answer, Purpose};
+use ramcache_core::below::{Answer, Draining, Evicts, Moved, Purpose, ScanSource};
 use ramcache_core::ops::read::{Glimpse, Lookup, Seen};
 use ramcache_core::ops::Conditions;
 use std::sync::Arc;
-use tiered::{fresh_dir, key_of, value_of, Tiered};
+use tiered::{fresh_dir, key_of, tag_of, value_of, Tiered};
 
 const BUDGET_BYTES: usize = 1 << 20;
 
@@ -99,6 +99,88 @@ fn what_was_read_before_a_change_is_not_promoted_after_it() {
     let (record, record_bytes) = read_below(&mut tiered, key);
     assert_eq!(tiered.owned.store().promote(&record, record_bytes, token, false), Ok(true));
     assert!(is_in_ram(&tiered, key));
+    tiered.close();
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// What has gone down is dead by its tags wherever somebody meets it: a read, a scan, a drain, a sweep of the last tier.
+#[test]
+fn what_is_invalidated_is_dead_in_every_tier() {
+    let dir = fresh_dir("invalidated");
+    let mut tiered = Tiered::open(&dir, BUDGET_BYTES, Arc::default());
+    let (key, other) = (b"key", b"other");
+    tiered.set_tagged(key, b"value", &tag_of(1));
+    tiered.set_tagged(other, b"value", &tag_of(2));
+    tiered.owned.store().await_all_logged().expect("logged");
+    tiered.checkpoint(true);
+    let row = |tiered: &Tiered, key: &[u8]| {
+        let index = tiered.index.lock().expect("no panic");
+        index.rows[&[&[0, 0], key].concat()]
+    };
+    let rows = [row(&tiered, key), row(&tiered, other)];
+    push_out(&mut tiered, key);
+    push_out(&mut tiered, other);
+    let stored = read_below(&mut tiered, key).0;
+    tiered.invalidate(&tag_of(1));
+    let store = tiered.owned.shared();
+    let scanned = rows.map(|(place, _)| store.scan_found(0, None, ScanSource::Row(place), 0).expect("read"));
+    assert_eq!(scanned.map(|found| found.is_some()), [false, true]);
+    assert!(store.scan_found(0, Some(key), ScanSource::Record(&stored), 0).expect("read").is_none());
+    assert!(store.is_dead_below(0, rows[0].1, 0, &stored));
+    assert!(!store.is_dead_below(0, rows[0].1 + 1, 0, b"no record"));
+    for is_oldest in [true, false] {
+        let how = Draining { is_oldest, demotes: false, evicts: Evicts::Nothing };
+        let moved = store.append_copies(&rows.map(|(place, _)| place), how).expect("copied");
+        assert!(matches!(moved[1], Moved::To(_)));
+        assert_eq!(moved[0], Moved::Dead, "the oldest file: {is_oldest}");
+    }
+    assert_eq!(tiered.ask(key, Purpose::Look), Answer::Absent);
+    assert!(matches!(tiered.ask(other, Purpose::Look), Answer::Found { .. }));
+    // Read before it was invalidated, and brought up after that.
+    let hash = store.hasher().hash(0, key);
+    let record_bytes = stored.len();
+    assert_eq!(store.promote(&stored, record_bytes, store.tokens().read(hash), false), Ok(true));
+    assert!(!is_in_ram(&tiered, key));
+    tiered.close();
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// Epochs and floors come up with the store, from the index and from the log, and what has been forgotten stays so.
+#[test]
+fn what_is_invalidated_stays_so_over_restarts() {
+    let dir = fresh_dir("tags-restart");
+    let index = Arc::default();
+    let mut tiered = Tiered::open(&dir, BUDGET_BYTES, Arc::clone(&index));
+    let most = tiered.owned.store().epochs_max();
+    for number in 0..4 {
+        tiered.set_tagged(&key_of(number), b"value", &tag_of(number));
+    }
+    tiered.invalidate(&tag_of(0));
+    tiered.owned.store().await_all_logged().expect("logged");
+    tiered.checkpoint(true);
+    tiered.invalidate(&tag_of(1));
+    let alive = |tiered: &mut Tiered| (0..4).map(|number| tiered.get(&key_of(number)).is_some()).collect();
+    for _ in 0..3 {
+        let found: Vec<bool> = alive(&mut tiered);
+        assert_eq!(found, [false, false, true, true]);
+        tiered.close();
+        tiered = Tiered::open(&dir, BUDGET_BYTES, Arc::clone(&index));
+    }
+    for number in 0..most + most / 2 {
+        tiered.invalidate(&tag_of(1000 + number));
+    }
+    tiered.set_tagged(&key_of(9), b"value", &tag_of(2));
+    for is_in_index in [false, true] {
+        tiered.owned.store().await_all_logged().expect("logged");
+        tiered.checkpoint(is_in_index);
+        tiered.close();
+        tiered = Tiered::open(&dir, BUDGET_BYTES, Arc::clone(&index));
+        let found: Vec<bool> = alive(&mut tiered);
+        assert_eq!(found, [false; 4], "older than what was forgotten");
+        assert!(tiered.get(&key_of(9)).is_some());
+        let (entries, _) = tiered.owned.store().usage(tiered::TAGS);
+        assert!(entries <= most + 1, "{entries} records for {most} tags");
+    }
     tiered.close();
     let _ = std::fs::remove_dir_all(&dir);
 }

@@ -219,6 +219,8 @@ pub struct NativeBelowOptions {
     pub offset: u32,
     /// Epochs the index knows: namespace, high half, low half, ...
     pub epochs: Vec<u32>,
+    /// Epochs of tags the index knows: for each `u16 key bytes, u64 clock, key`.
+    pub tags: Buffer,
     pub sync_interval_ms: u32,
     pub file_bytes: u32,
     pub reserve_bytes: f64,
@@ -247,6 +249,19 @@ pub struct NativeRecovery {
     pub damage: Vec<String>,
 }
 
+fn tag_rows(mut packed: &[u8]) -> std::result::Result<Vec<(Vec<u8>, u64)>, StoreError> {
+    let mut rows = Vec::new();
+    while !packed.is_empty() {
+        let cut = || StoreError::new(Code::Config, "epochs of tags that end in the middle of one");
+        let (head, rest) = packed.split_at_checked(10).ok_or_else(cut)?;
+        let key_bytes = u16::from_le_bytes([head[0], head[1]]) as usize;
+        let (key, rest) = rest.split_at_checked(key_bytes).ok_or_else(cut)?;
+        rows.push((key.to_vec(), u64::from_le_bytes(head[2..].try_into().expect("eight bytes"))));
+        packed = rest;
+    }
+    Ok(rows)
+}
+
 /// Gives a store its tiers below RAM and recovers the log.
 #[napi(js_name = "startBelow")]
 pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Result<NativeRecovery> {
@@ -263,6 +278,7 @@ pub fn start_below(handle: &External<Handle>, options: NativeBelowOptions) -> Re
             dir: options.dir.into(),
             from: Position { file: options.file, offset: options.offset },
             epochs,
+            tags: tag_rows(&options.tags).map_err(coded)?,
             sync_interval: Duration::from_millis(options.sync_interval_ms as u64),
             file_bytes: options.file_bytes,
             reserve_bytes: options.reserve_bytes as u64,

@@ -152,16 +152,17 @@ pub fn report_tier(
     Ok(())
 }
 
-/// Whether an entry of a version (`high` and `low` half) in a namespace lives no more at a lower tier.
+/// Whether a record of a version in a namespace lives no more at a lower tier.
 #[napi(js_name = "isDeadBelow")]
 pub fn is_dead_below(
     handle: &External<Handle>,
     namespace: u32,
     version: BigInt,
     expires_at: f64,
+    record: Uint8Array,
 ) -> Result<bool> {
     let (_, clock, _) = version.get_u64();
-    Ok(owner(handle)?.is_dead_below(namespace, clock, expires_at as u64))
+    Ok(owner(handle)?.is_dead_below(namespace, clock, expires_at as u64, record.as_ref()))
 }
 
 /// Says of a namespace whether its entries may be dropped when the last tier is full.

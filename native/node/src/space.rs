@@ -198,7 +198,7 @@ type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> 
 /// An object of callbacks bound to a space. The space lives until its environment ends; `close` empties it before.
 pub fn expose(env: sys::napi_env, space: Space) -> Value {
     let data: *mut c_void = Box::into_raw(Box::new(space)).cast();
-    let callbacks: [(&str, Callback); 23] = [
+    let callbacks: [(&str, Callback); 24] = [
         ("get", crate::read::get),
         ("has", crate::read::has),
         ("entry", crate::read::entry),
@@ -217,6 +217,7 @@ pub fn expose(env: sys::napi_env, space: Space) -> Value {
         ("clear", crate::write::clear),
         ("lease", crate::lease::lease),
         ("abandon", crate::lease::abandon),
+        ("invalidate", crate::write::invalidate),
         ("close", close),
         ("hits", crate::read::hits),
         ("misses", crate::read::misses),

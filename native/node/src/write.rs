@@ -291,6 +291,23 @@ pub unsafe extern "C" fn increment(env: sys::napi_env, info: sys::napi_callback_
     })
 }
 
+/// `invalidate(tags)`: tags in their encoded form.
+pub unsafe extern "C" fn invalidate(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+    let ([tags], data) = raw::arguments::<1>(env, info);
+    // SAFETY: bound by `space::expose`.
+    let space = unsafe { space_of(data) };
+    raw::guard(env, || {
+        let tags = raw::bytes_of(env, tags)
+            .ok_or_else(|| StoreError::new(Code::Config, "tags are neither encoded nor bytes"))?;
+        let namespace = space.namespace;
+        let mut buffer = std::mem::take(&mut space.buffer);
+        let done = space.store().and_then(|store| store.invalidate_tags(namespace, tags, &mut buffer));
+        space.buffer = buffer;
+        done?;
+        Ok(raw::undefined(env))
+    })
+}
+
 pub unsafe extern "C" fn clear(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
     let ([], data) = raw::arguments::<0>(env, info);
     // SAFETY: bound by `space::expose`.

@@ -32,7 +32,9 @@ const journal = model.save(journalPath)
 say('verified\n')
 let acknowledged = 0
 let isEnding = false
-const flows = [0, 1, 2, 3].map(flow).concat(countingFlow(), groupFlow(), clearedFlow(), flushFlow())
+const flows = [0, 1, 2, 3]
+  .map(flow)
+  .concat(countingFlow(), groupFlow(), clearedFlow(), taggedFlow(), flushFlow())
 await Promise.all(flows)
 await cache.close()
 say('closed\n')
@@ -147,9 +149,20 @@ async function clearedFlow() {
   while (!isEnding) {
     const key = `c:${random.below(200)}`
     const v = model.nextVersion++
-    if (random.chance(0.01)) await run(journal.issueClear(), () => cleared.clear())
+    if (random.chance(0.01)) await run(journal.issueClear('c:'), () => cleared.clear())
     else if (random.chance(0.1)) await run(journal.issue(key, null), () => cleared.delete(key))
     else await run(journal.issue(key, { v }), () => cleared.set(key, textOf(key, v)))
+  }
+}
+
+async function taggedFlow() {
+  while (!isEnding) {
+    const key = `t:${random.below(200)}`
+    const v = model.nextVersion++
+    const dice = random.below(100)
+    if (dice === 0) await run(journal.issueClear('t:'), () => cache.invalidateTags(['t', 'another']))
+    else if (dice < 10) await run(journal.issue(key, null), () => cache.delete(key))
+    else await run(journal.issue(key, { v }), () => cache.set(key, textOf(key, v), { tags: ['of all', 't'] }))
   }
 }
 

@@ -3,8 +3,8 @@
  * in the page cache; from it each key gets the states it went through, and which of them were acknowledged or flushed.
  *
  * A state: `null` absent, `{ v }` the value of that version, `{ n }` a counter, `{ v, until }` a value that expires.
- * Lines of the journal: `i id key state` issued, `a id` acknowledged, `x id` refused, `c id` a clear was issued (of all
- * keys that begin with `c:`), `g id v keys` a group, `f id` a flush was issued.
+ * Lines of the journal: `i id key state` issued, `a id` acknowledged, `x id` refused, `c id prefix` a clear was
+ * issued (of all keys that begin so), `g id v keys` a group, `f id` a flush was issued.
  */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 
@@ -92,7 +92,7 @@ export class Model {
     } else if (kind === 'c') {
       this.#add(
         id,
-        [...this.keys.keys()].filter((key) => key.startsWith('c:')),
+        [...this.keys.keys()].filter((key) => key.startsWith(rest[0])),
         null,
       )
     } else if (kind === 'f') {
@@ -194,10 +194,10 @@ class Journal {
     return { id, undo: () => this.#forget(keys) }
   }
 
-  issueClear() {
+  issueClear(prefix) {
     const id = this.#nextId++
-    this.#line(['c', id])
-    const keys = [...this.#model.keys.keys()].filter((key) => key.startsWith('c:'))
+    this.#line(['c', id, prefix])
+    const keys = [...this.#model.keys.keys()].filter((key) => key.startsWith(prefix))
     for (const key of keys) this.#model.of(key).states.push(null)
     return { id, undo: () => this.#forget(keys) }
   }

@@ -12,8 +12,10 @@ pub mod owner_files;
 pub use memory::Mapping;
 pub use memory::{Backing, Words};
 
+use crate::hash::KeyHasher;
 use crate::layout::{self, counters, superblock, Geometry, SlotWord};
 use crate::sync::{AtomicU64, AtomicU8, Ordering};
+use std::sync::OnceLock;
 
 /// Typed view of a data file and a touch file.
 pub struct Arena {
@@ -31,6 +33,9 @@ pub struct Arena {
     chunk_touch_byte: usize,
     filter_word: usize,
     filter_copy_words: usize,
+    tags_word: usize,
+    tag_words: usize,
+    hasher: OnceLock<KeyHasher>,
 }
 
 /// One slot: its word in the data file and its access byte in the touch file.
@@ -59,6 +64,9 @@ impl Arena {
             chunk_touch_byte: geometry.chunk_touch_byte(),
             filter_word: geometry.filter_word(),
             filter_copy_words: geometry.filter_copy_words(),
+            tags_word: geometry.tags_word(),
+            tag_words: geometry.tag_words(),
+            hasher: OnceLock::new(),
         }
     }
 
@@ -170,6 +178,19 @@ impl Arena {
     pub fn filter_word(&self, copy: usize) -> usize {
         debug_assert!(copy < crate::filter::COPIES);
         self.filter_word + copy * self.filter_copy_words
+    }
+
+    /// The word in the table of tag epochs that a hash falls on; has memory once [`superblock::TAGS`] is set.
+    #[inline]
+    pub fn tag_epoch(&self, hash: u64) -> &AtomicU64 {
+        // Not the low bits, which say the shard, nor the high ones, which are the slot's tag.
+        self.data.word(self.tags_word + (hash >> 16) as usize % self.tag_words)
+    }
+
+    /// Of the seed in the superblock. Not before that is there.
+    pub fn hasher(&self) -> &KeyHasher {
+        self.hasher
+            .get_or_init(|| KeyHasher::new(self.superblock(superblock::HASH_SEED).load(Ordering::Relaxed)))
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use crate::log::format::BATCH_HEADER_BYTES;
 use crate::log::{pack_entry, FileInfo, LogLocation, LogRead, LoggedChange, Position};
 use crate::namespaces;
 use crate::ops::read::{Glimpse, Lookup, Seen};
+use crate::ops::RecordAt;
 use crate::record::{value_type, Header, RecordBuffer, FLAG_PINNED, FLAG_VOLATILE};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
@@ -260,7 +261,9 @@ impl Store {
             return if change.clock >= epoch { Plan::Copy } else { Plan::Drop };
         }
         let is_past = below.is_of_the_past(change);
-        let is_over = is_past || change.header.is_expired(self.arena.expiry_now_ms());
+        let is_over = is_past
+            || change.header.is_expired(self.arena.expiry_now_ms())
+            || self.is_invalidated(&change.header, RecordAt::Bytes(change.record));
         // Of its own arena the cover of a volatile value is what a scan finds the key by.
         let is_cover = change.change == Change::Delete && change.header.is_volatile();
         match change.change {

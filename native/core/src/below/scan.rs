@@ -7,6 +7,7 @@ use super::Tier;
 use crate::error::{Code, Result, StoreError};
 use crate::log::{LogLocation, LogRead, LoggedChange};
 use crate::ops::read::{Lookup, Peeked, Seen};
+use crate::ops::RecordAt;
 use crate::record::Header;
 use crate::store::Store;
 
@@ -94,7 +95,7 @@ impl Store {
         };
         let is_same =
             header.namespace == namespace && record[header.key_at as usize..header.value_at()] == key;
-        if !is_same || self.is_dead(&header) || self.is_stale(&header) {
+        if !is_same || self.is_dead(&header, RecordAt::Bytes(record)) || self.is_stale(&header) {
             return Ok(None);
         }
         let value = (header.value_type == with_value).then(|| match header.is_run() {

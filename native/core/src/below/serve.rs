@@ -5,6 +5,7 @@ use super::{Answer, Below, Miss, Purpose, Tier};
 use crate::error::{Code, StoreError};
 use crate::log::{LogLocation, LogRead};
 use crate::namespaces;
+use crate::ops::RecordAt;
 use crate::record::Header;
 use crate::store::Store;
 use crate::sync::Ordering;
@@ -30,7 +31,7 @@ struct Found {
 /// What reading a place in the log came to.
 enum Read {
     Found(Found),
-    /// Deleted, expired, cleared, or another key's.
+    /// Deleted, expired, cleared, invalidated, or another key's.
     Nothing,
     /// The file has been drained away: the index knows the new place.
     Moved,
@@ -108,16 +109,22 @@ impl Store {
         };
         let record_bytes = header.record_bytes();
         let key = &bytes[header.key_at as usize..header.value_at()];
-        if header.namespace != miss.namespace || key != miss.key || self.is_dead(&header) {
+        if header.namespace != miss.namespace
+            || key != miss.key
+            || self.is_dead(&header, RecordAt::Bytes(bytes))
+        {
             return Read::Nothing;
         }
         Read::Found(Found { record: bytes.to_vec(), record_bytes, header, tier: Tier::Hdd })
     }
 
-    /// Whether what a lower tier has in a version of a namespace is cleared or expired.
-    pub fn is_dead_below(&self, namespace: u32, version: u64, expires_at: u64) -> bool {
+    /// Whether a record that a lower tier has in a version of a namespace is cleared, expired or invalidated.
+    pub fn is_dead_below(&self, namespace: u32, version: u64, expires_at: u64, record: &[u8]) -> bool {
         let is_expired = expires_at != 0 && expires_at <= self.arena.expiry_now_ms();
-        is_expired || version <= namespaces::epoch(&self.arena, namespace)
+        let is_invalidated = || {
+            stored_header(record).is_some_and(|header| self.is_invalidated(&header, RecordAt::Bytes(record)))
+        };
+        is_expired || version <= namespaces::epoch(&self.arena, namespace) || is_invalidated()
     }
 
     /// `None` when the place is no more.
@@ -144,7 +151,7 @@ impl Store {
         let header = change.header;
         let is_same = header.namespace == miss.namespace && change.key() == miss.key;
         let is_gone = change.is_value_gone() || below.is_of_the_past(&change);
-        if !is_same || is_gone || self.is_dead(&header) {
+        if !is_same || is_gone || self.is_dead(&header, RecordAt::Bytes(change.record)) {
             return Read::Nothing;
         }
         let record_bytes = change.record.len();

@@ -12,6 +12,7 @@ use crate::namespaces;
 use crate::open::{random, OwnedStore};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
+use crate::tags;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct BelowOptions {
     pub from: Position,
     /// Epochs that the index knows, by namespace.
     pub epochs: Vec<(u32, u64)>,
+    /// Keys in the namespace of tags that the index knows, with their clock words.
+    pub tags: Vec<(Vec<u8>, u64)>,
     /// Changes are durable this much later at the latest.
     pub sync_interval: Duration,
     pub file_bytes: u32,
@@ -43,6 +46,7 @@ impl BelowOptions {
             dir: dir.to_owned(),
             from: Position::START,
             epochs: Vec::new(),
+            tags: Vec::new(),
             sync_interval: Duration::from_secs(1),
             file_bytes: FILE_BYTES,
             reserve_bytes: 2 * FILE_BYTES as u64,
@@ -101,7 +105,8 @@ impl OwnedStore {
         for (namespace, epoch) in &options.epochs {
             store.raise_epoch(*namespace, *epoch);
         }
-        let (recovery, pinned) = below.recover(&store, options.from)?;
+        let (recovery, mut pinned) = below.recover(&store, options.from)?;
+        below.restore_tags(&store, &options.tags, &mut pinned)?;
         below.keep_ceiling(&store, false)?;
         // Versions are compared over restarts, so they keep their origin and go on growing.
         store.arena().superblock(superblock::ORIGIN).store(store_id, Ordering::Relaxed);
@@ -118,6 +123,34 @@ impl OwnedStore {
         store.log_again()?;
         store.hold_drains(false);
         Ok(Started { recovery, store_id, first_file: below.first_file, pinned })
+    }
+}
+
+impl Below {
+    /// Every epoch of a tag is in RAM before anything is read from below. Takes their keys out of `pinned`.
+    fn restore_tags(
+        &self,
+        store: &Store,
+        rows: &[(Vec<u8>, u64)],
+        pinned: &mut Vec<PinnedKey>,
+    ) -> Result<()> {
+        if namespaces::find(&store.arena, tags::NAMESPACE_NAME).is_none() {
+            return Ok(());
+        }
+        let own = store.open_tags()?;
+        for (key, clock) in rows {
+            // What the log says is newer.
+            if self.tail.find(self.tail.key(own, key)).is_none() {
+                store.restore_tag_record(own, key, *clock)?;
+            }
+        }
+        for (_, key) in pinned.extract_if(.., |(namespace, _)| *namespace == own) {
+            let newest = self.tail.find(self.tail.key(own, &key));
+            if let Some(newest) = newest.filter(|newest| !newest.is_deleted) {
+                store.restore_tag_record(own, &key, newest.clock)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Accounting: what is alive, where it is charged, and the counts that `check` compares with what it finds.
 
+use super::RecordAt;
 use crate::evict::Queue;
 use crate::layout::Location;
 use crate::namespaces;
@@ -10,12 +11,20 @@ use crate::sync::Ordering;
 
 impl Store {
     /// Whether it is an answer.
-    pub(crate) fn is_live(&self, header: &Header) -> bool {
-        !header.is_tombstone() && self.is_counted(header) && !self.is_stale(header)
+    pub(crate) fn is_live(&self, header: &Header, location: Location) -> bool {
+        !self.is_dead(header, RecordAt::Ram(location)) && !self.is_stale(header)
     }
 
     pub(crate) fn is_stale(&self, header: &Header) -> bool {
         header.expires_at != 0 && header.is_stale(self.arena.expiry_now_ms())
+    }
+
+    /// Deleted, cleared, expired with its grace, or invalidated by a tag: nobody gets it.
+    pub(crate) fn is_dead(&self, header: &Header, at: RecordAt) -> bool {
+        header.is_tombstone()
+            || !self.is_counted(header)
+            || self.is_past(header)
+            || self.is_invalidated(header, at)
     }
 
     /// Whether it has expired. Most never do, and for them nobody looks at the clock.

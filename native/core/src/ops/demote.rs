@@ -32,7 +32,7 @@ impl Store {
         self.ensure_open()?;
         let Some(current) = self.find(namespace, key, hash) else { return Ok(Demotion::Absent) };
         let (header, location) = (&current.header, current.location);
-        if self.is_dead(header) {
+        if !self.is_live(header, location) {
             return Ok(Demotion::Absent);
         }
         if header.is_pinned() {

@@ -6,7 +6,6 @@ use crate::evict::{Queue, Verdict};
 use crate::feed::{pack_record, pack_run, read_header};
 use crate::index::Index;
 use crate::layout::{shard_of, Location, SlotWord, GRAIN_BYTES};
-use crate::namespaces;
 use crate::record::Header;
 use crate::segment::{Extent, Front};
 use crate::store::Store;
@@ -113,11 +112,11 @@ impl Store {
             return Step::Waits(change);
         }
         let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
-        match self.verdict(queue, &header, access, must_evict) {
+        match self.verdict(queue, &header, location, access, must_evict) {
             Verdict::Keep { access } => {
                 let is_kept = self.keep(queue, &header, location, slot, access);
                 let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
-                if !is_kept && is_pinned && !self.is_dead(&header) {
+                if !is_kept && is_pinned && self.is_live(&header, location) {
                     // No segment for it now: it stays where it is, and the drain stops here.
                     return Step::Stays;
                 }
@@ -164,7 +163,7 @@ impl Store {
             }
             let Some(slot) = Index::find_location(&self.arena, hash, location) else { continue };
             let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
-            if matches!(self.verdict(queue, &header, access, must_evict), Verdict::Evict { .. }) {
+            if matches!(self.verdict(queue, &header, location, access, must_evict), Verdict::Evict { .. }) {
                 last = self.spill_record(&header, location, hash).unwrap_or(last);
             }
         }
@@ -177,15 +176,23 @@ impl Store {
         self.spill_volatile(header, &self.key_at(header, location), hash, location)
     }
 
-    fn key_at(&self, header: &Header, location: Location) -> Vec<u8> {
+    pub(crate) fn key_at(&self, header: &Header, location: Location) -> Vec<u8> {
         let first = self.arena.record_byte(location).expect("inside its segment");
         let mut key = vec![0; header.key_bytes as usize];
         copy_out(self.arena.data(), first, header.key_at as usize, &mut key);
         key
     }
 
-    fn verdict(&self, queue: Queue, header: &Header, access: u8, must_evict: bool) -> Verdict {
-        if self.is_dead(header) {
+    fn verdict(
+        &self,
+        queue: Queue,
+        header: &Header,
+        location: Location,
+        access: u8,
+        must_evict: bool,
+    ) -> Verdict {
+        // What a tombstone hides below has been overruled in the log by now.
+        if !self.is_live(header, location) {
             return Verdict::Evict { ghost: false };
         }
         if header.flags & crate::record::FLAG_PINNED != 0 {
@@ -195,13 +202,6 @@ impl Store {
         let live = self.charge(Queue::Small) + self.charge(Queue::Main);
         let is_full = must_evict || live * 100 >= policy.capacity * FULL_PERCENT;
         policy.verdict(queue, access, is_full)
-    }
-
-    /// Tombstones (what they hide below has been overruled in the log by now), cleared and expired records.
-    pub(crate) fn is_dead(&self, header: &Header) -> bool {
-        header.is_tombstone()
-            || header.clock <= namespaces::epoch(&self.arena, header.namespace)
-            || self.is_past(header)
     }
 
     /// Appends a record to the main log and publishes it there; its value in runs stays where it is.
@@ -229,13 +229,12 @@ impl Store {
         hash: u64,
         ghost: bool,
     ) {
-        let is_dead = self.is_dead(header);
-        if !is_dead {
+        if self.is_live(header, location) {
             self.spill.add(header.payload_bytes(), |out| self.pack_spilled(location, out));
             if self.watch.is_on() && self.below.get().is_none() {
                 self.watch.note_evicted(header.namespace, self.key_at(header, location));
             }
-        } else if !header.is_tombstone() && header.clock > namespaces::epoch(&self.arena, header.namespace) {
+        } else if !header.is_tombstone() && self.is_counted(header) && self.is_past(header) {
             self.totals.expired.fetch_add(1, Ordering::Relaxed);
         }
         if ghost {

@@ -127,7 +127,9 @@ impl Store {
         let hash = self.hasher.hash(namespace, name);
         let _shard = lock(&self.shards[shard_of(hash)]);
         self.ensure_open()?;
-        let current = self.find(namespace, name, hash).filter(|current| self.is_live(&current.header));
+        let current = self
+            .find(namespace, name, hash)
+            .filter(|current| self.is_live(&current.header, current.location));
         Ok(current.and_then(|current| Some((self.holder_at(&current)?, current.header.expires_at))))
     }
 
@@ -136,7 +138,9 @@ impl Store {
         let hash = self.hasher.hash(namespace, name);
         let _shard = lock(&self.shards[shard_of(hash)]);
         let is_open = self.ensure_open().is_ok();
-        let current = self.find(namespace, name, hash).filter(|current| self.is_live(&current.header));
+        let current = self
+            .find(namespace, name, hash)
+            .filter(|current| self.is_live(&current.header, current.location));
         is_open && self.is_held_with(current.as_ref(), token)
     }
 

@@ -27,6 +27,8 @@ mod sampled;
 #[cfg(not(loom))]
 mod scan;
 #[cfg(not(loom))]
+mod tags;
+#[cfg(not(loom))]
 mod update;
 #[cfg(not(loom))]
 mod write;
@@ -42,6 +44,8 @@ pub use room::BUDGET_BYTES_MIN;
 pub use sampled::Sampled;
 #[cfg(not(loom))]
 pub use scan::{scan, scan_within, ScanCursor, ScannedEntry};
+#[cfg(not(loom))]
+pub(crate) use tags::{Epochs, RecordAt};
 #[cfg(not(loom))]
 pub use update::Number;
 #[cfg(not(loom))]

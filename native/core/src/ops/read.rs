@@ -17,11 +17,12 @@ use crate::arena::{Arena, Slot};
 use crate::evict::ACCESS_MAX;
 use crate::feed::read_header_into;
 use crate::index::Walk;
-use crate::layout::{bucket_of, shard_of, tag_of, Location, SlotWord, BUCKET_SLOTS};
+use crate::layout::{bucket_of, shard_of, tag_of, Location, SlotWord, BUCKET_SLOTS, TAGS_BYTES_MAX};
 use crate::namespaces;
 use crate::record::Header;
 use crate::segment::{copy_run, Extent};
 use crate::sync::{fence, spin, Ordering};
+use crate::tags;
 
 /// Lookups that start again this often are given up as a miss and counted. One retry needs a write of the same key,
 /// a move in the same bucket or a recycled segment within a fraction of a microsecond.
@@ -121,7 +122,7 @@ impl Destination for Peeked {
 pub enum Lookup {
     /// The header is in [`Seen`].
     Hit,
-    /// The key's newest record is here, and it is deleted, expired or cleared: there is nothing in any tier.
+    /// The key's newest record is here, and it is deleted, expired, cleared or invalidated: there is nothing in any tier.
     Dead,
     /// No record of the key is in RAM.
     Miss,
@@ -311,6 +312,7 @@ impl Reader<'_> {
         if header.is_tombstone()
             || header.clock <= namespaces::epoch(arena, namespace)
             || (header.expires_at != 0 && D::is_over(header, arena.expiry_now_ms()))
+            || (header.tags_bytes != 0 && is_invalidated(arena, first, header))
         {
             return Examined::Dead;
         }
@@ -336,6 +338,16 @@ impl Reader<'_> {
             .map(|bits| Extent::from_bits(u64::from_le_bytes(bits.try_into().expect("eight bytes"))));
         copy_run(self.arena, self.unit_bytes, extents, out)
     }
+}
+
+/// Of a record that has tags, which may be torn.
+#[cold]
+#[inline(never)]
+fn is_invalidated(arena: &Arena, first: usize, header: &Header) -> bool {
+    let mut copied = [0; TAGS_BYTES_MAX];
+    let encoded = &mut copied[..header.tags_bytes as usize];
+    copy_out(arena.data(), first, header.tags_at(), encoded);
+    tags::is_invalidated(arena, header.namespace, header.clock, encoded)
 }
 
 /// Raises the access count of a slot while it is low. May be lost; never changes what is read.

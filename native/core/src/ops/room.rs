@@ -1,12 +1,14 @@
 //! Making room: memory for the index and for segments, within the budget.
 
 use super::drain::Drained;
+use crate::arena::Arena;
 use crate::error::{Code, Result, StoreError};
 use crate::evict::Queue;
 use crate::layout::{superblock, Geometry, BUCKET_SLOTS, CHUNK_SLOTS, SHARDS};
 use crate::segment::{Growth, READY_LOW, RESERVE};
 use crate::store::{Counting, Store};
 use crate::sync::{lock, Ordering};
+use crate::tags;
 
 /// Buckets a writer splits on its way, when the index lags behind.
 const SPLITS_PER_WRITE: u32 = 4;
@@ -81,6 +83,8 @@ impl Store {
             + self.ghost.heap_bytes()
             + self.tokens.heap_bytes()
             + self.filter.allocated_bytes()
+            + tag_table_bytes(&self.arena)
+            + self.epochs.heap_bytes()
             + self.feed.heap_bytes()
             + self.segments.heap_bytes()
             + self.runs.heap_bytes()
@@ -310,6 +314,10 @@ const DRAIN_ROUNDS_MAX: u64 = 8;
 
 /// Smallest budget: 64 segments of the smallest size.
 pub const BUDGET_BYTES_MIN: usize = 512 << 10;
+
+fn tag_table_bytes(arena: &Arena) -> usize {
+    tags::namespace_of(arena).map_or(0, |_| arena.geometry().tag_words() * 8)
+}
 
 fn fixed_bytes(geometry: &Geometry) -> usize {
     let tables = (geometry.index_word() - geometry.segment_table_word()) * 8;

@@ -15,6 +15,7 @@ use crate::layout::{bucket_of, shard_of, superblock, KEY_BYTES_MAX};
 use crate::namespaces;
 use crate::record::Header;
 use crate::sync::{fence, Ordering};
+use crate::tags;
 
 /// Where a scan goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,7 +150,8 @@ fn read_entry(
             && !header.is_tombstone()
             && header.clock > namespaces::epoch(arena, filter.namespace)
             && !header.is_stale(arena.expiry_now_ms())
-            && key.starts_with(filter.prefix);
+            && key.starts_with(filter.prefix)
+            && (tags.is_empty() || !tags::is_invalidated(arena, header.namespace, header.clock, &tags));
         if is_wanted {
             found = Some(ScannedEntry { key, header, tags });
         }

@@ -1,6 +1,7 @@
 //! The write: reserve, fill, publish, release. All of it under the lock of the key's shard, none of it over a
 //! system call: whoever finds no room unlocks, makes room and starts again.
 
+use super::RecordAt;
 use crate::arena::copy::equals;
 use crate::arena::Slot;
 use crate::clock;
@@ -12,6 +13,7 @@ use crate::namespaces;
 use crate::record::{Header, Parts, RecordBuffer};
 use crate::store::Store;
 use crate::sync::{lock, Ordering};
+use crate::tags;
 
 /// What orders two writes of a key. The fence is 0 until leases exist.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -92,11 +94,13 @@ pub(crate) struct Wish {
     is_removal: bool,
     /// What a read gives stays the same: no observer is told.
     is_unseen: bool,
+    /// The clock word of what is written, newer than all that it replaces, instead of a reading of the clock.
+    clock: Option<u64>,
 }
 
 impl Wish {
     pub fn value(needs_truth: bool) -> Wish {
-        Wish { needs_truth, is_removal: false, is_unseen: false }
+        Wish { needs_truth, is_removal: false, is_unseen: false, clock: None }
     }
 
     /// Of a change that readers do not see.
@@ -104,8 +108,8 @@ impl Wish {
         Wish { is_unseen: true, ..self }
     }
 
-    pub fn removal(needs_truth: bool) -> Wish {
-        Wish { needs_truth, is_removal: true, is_unseen: false }
+    pub(crate) fn removal(needs_truth: bool) -> Wish {
+        Wish { needs_truth, is_removal: true, is_unseen: false, clock: None }
     }
 }
 
@@ -128,7 +132,8 @@ impl Store {
             request.namespace,
             request.key,
             hash,
-            Wish::value(needs_truth),
+            // As old as what it was computed from: a tag that is invalidated at this moment takes it too.
+            Wish { clock: conditions.lease, ..Wish::value(needs_truth) },
             buffer,
             |current, buffer| {
                 let holds = match current {
@@ -160,7 +165,9 @@ impl Store {
     /// Under the lock of the shard.
     fn is_lease_good(&self, request: &WriteRequest, hash: u64) -> bool {
         request.conditions.lease.is_none_or(|token| {
-            token > namespaces::epoch(&self.arena, request.namespace) && self.leases.is_held(hash, token)
+            token > namespaces::epoch(&self.arena, request.namespace)
+                && !tags::is_invalidated(&self.arena, request.namespace, token, request.tags)
+                && self.leases.is_held(hash, token)
         })
     }
 
@@ -179,7 +186,7 @@ impl Store {
         let mut was_live = false;
         let written = self.commit(namespace, key, hash, Wish::removal(true), buffer, |current, _| {
             let holds = current.is_some_and(|current| {
-                was_live = self.is_live(&current.header);
+                was_live = self.is_live(&current.header, current.location);
                 let version = Version { clock: current.header.clock, origin };
                 if_version.is_none_or(|wanted| wanted == version)
             });
@@ -234,6 +241,13 @@ impl Store {
             (0, ttl_ms) => ttl_ms,
             (idle_ms, 0) => idle_ms,
             (idle_ms, ttl_ms) => idle_ms.min(ttl_ms),
+        };
+        // From now on, not from the clock word on.
+        let lifetime = match request.conditions.lease {
+            Some(token) if lifetime != 0 => {
+                lifetime + self.arena.expiry_now_ms().saturating_sub(clock::ms_of(token))
+            }
+            _ => lifetime,
         };
         let has_both = request.idle_ms != 0 && request.ttl_ms != 0;
         let is_given = request.expires_at != 0;
@@ -331,8 +345,8 @@ impl Store {
                 }
                 let live = current.filter(|current| match wish.is_removal {
                     // With what is stale goes what somebody might still take.
-                    true => !self.is_dead(&current.header),
-                    false => self.is_live(&current.header),
+                    true => !self.is_dead(&current.header, RecordAt::Ram(current.location)),
+                    false => self.is_live(&current.header, current.location),
                 });
                 let Decision::Write { change, keeps_clock, keeps_run } = decide(live.as_ref(), buffer) else {
                     // Whoever deletes what is not there yet does not want to see it come either.
@@ -343,7 +357,9 @@ impl Store {
                 };
                 if !keeps_clock {
                     let replaced = current.map_or(0, |current| current.header.clock);
-                    buffer.stamp(clock::tick(self.clock_word(), self.arena.wall_ms(), replaced));
+                    let clock = wish.clock.filter(|clock| *clock > replaced);
+                    let tick = || clock::tick(self.clock_word(), self.arena.wall_ms(), replaced);
+                    buffer.stamp(clock.unwrap_or_else(tick));
                 } else {
                     buffer.stamp(current.expect("what keeps a clock replaces a record").header.clock);
                 }
@@ -431,6 +447,7 @@ impl Store {
         let word = SlotWord::entry(tag_of(hash), location, header.is_special());
         // SYNC publish: the record is complete; meets the acquire load of the slot.
         self.arena.slot(slot).store(word.0, Ordering::Release);
+        self.note_tag_record(header, location, hash, current.as_ref());
         self.tokens.bump(hash);
         match current {
             Some(current) => self.release(&current, keeps_run),

@@ -156,6 +156,7 @@ impl Rebuild<'_> {
             if has_value {
                 self.store.index.occupied.fetch_add(1, Ordering::Relaxed);
                 self.store.account_enter(self.store.queue_of(*location), header);
+                self.store.note_tag_record(header, *location, *hash, None);
             } else {
                 self.drop(bucket, *slot);
             }

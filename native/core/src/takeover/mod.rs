@@ -28,6 +28,7 @@ use crate::ops::BUDGET_BYTES_MIN;
 use crate::segment::{Kind, Log, Segments, READY_LOW};
 use crate::store::{Store, StoreOptions, Tables};
 use crate::sync::Ordering;
+use crate::tags;
 use segments::Survey;
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,14 @@ fn check_superblock(arena: &Arena, arena_id: u64, budget_bytes: usize) -> Result
     if let Some(id) = (0..spaces as u32).find(|id| namespaces::epoch(arena, *id) >= CLOCK_MAX) {
         return Err(format!("the last clear of namespace {id} lies beyond all time"));
     }
+    if let Some(id) = (0..spaces as u32).find(|id| tags::floor(arena, *id) >= CLOCK_MAX) {
+        return Err(format!("the tags of namespace {id} were invalidated beyond all time"));
+    }
+    if tags::namespace_of(arena) != namespaces::find(arena, tags::NAMESPACE_NAME)
+        && load(superblock::TAGS) != 0
+    {
+        return Err(format!("the namespace of tags is not number {}", load(superblock::TAGS)));
+    }
     if load(superblock::CLOCK) >= CLOCK_MAX {
         return Err(format!("its clock word is {:#x}", load(superblock::CLOCK)));
     }
@@ -125,7 +134,9 @@ fn allocate_tables(arena: &Arena) -> Result<(), String> {
     let chunk_slots = load(superblock::ALLOCATED_CHUNKS) * CHUNK_SLOTS;
     let namespace_words = layout::NAMESPACE_LINE * load(superblock::NAMESPACE_COUNT);
     let table_words = geometry.index_word() - geometry.segment_table_word();
+    let tag_words = tags::namespace_of(arena).map_or(0, |_| geometry.tag_words());
     let data = [
+        (geometry.tags_word(), tag_words),
         (0, superblock::WORDS + namespace_words),
         (geometry.segment_table_word(), table_words),
         (geometry.index_word(), slots),

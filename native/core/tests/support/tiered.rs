@@ -54,13 +54,15 @@ impl Tiered {
         let options = StoreOptions { budget_bytes, counting: Counting::Everything, background: true };
         let owned = open_tiered(dir, &options, Path::new(SHARED_MEMORY_DIR), &dir.join("ssd"))
             .expect("the directory opens");
-        let (from, epochs) = {
+        let (from, epochs, tags) = {
             let index = index.lock().expect("no panic");
-            (index.position, index.epochs.iter().map(|(name, epoch)| (*name, *epoch)).collect())
+            let epochs = index.epochs.iter().map(|(name, epoch)| (*name, *epoch)).collect();
+            (index.position, epochs, tag_rows(&index))
         };
         let below = BelowOptions {
             from,
             epochs,
+            tags,
             file_bytes: FILE_BYTES,
             reserve_bytes: 0,
             has_lower: index.lock().expect("no panic").lower.is_some(),
@@ -177,6 +179,16 @@ impl Tiered {
             let outcome = tiered.owned.store().set(&request, &mut tiered.buffer)?;
             Ok(matches!(outcome, Outcome::Written(_)))
         })
+    }
+
+    /// The same of a value that has tags, in their encoded form.
+    pub fn set_tagged(&mut self, key: &[u8], value: &[u8], tags: &[u8]) {
+        let request = WriteRequest { key, value, value_type: 6, tags, ..WriteRequest::default() };
+        self.owned.store().set(&request, &mut self.buffer).expect("written");
+    }
+
+    pub fn invalidate(&mut self, tags: &[u8]) {
+        self.owned.store().invalidate_tags(0, tags, &mut self.buffer).expect("invalidated");
     }
 
     pub fn delete(&mut self, key: &[u8]) -> bool {
@@ -385,6 +397,21 @@ fn find(index: &mut Index, key: &[u8]) -> Row {
         None if index.tombstones.contains_key(key) => Row::Dead,
         None => Row::None,
     }
+}
+
+/// The namespace of tags is the first that anybody adds here.
+pub const TAGS: u32 = 1;
+
+/// The rows of the epochs of tags: what stands behind their namespace, and the version.
+fn tag_rows(index: &Index) -> Vec<(Vec<u8>, u64)> {
+    let first = namespace_bytes(TAGS);
+    let rows = index.rows.range(first.clone()..namespace_bytes(TAGS + 1));
+    rows.map(|(key, (_, clock))| (key[first.len()..].to_vec(), *clock)).collect()
+}
+
+pub fn tag_of(number: u64) -> Vec<u8> {
+    let tag = format!("tag:{number}").into_bytes();
+    [&[tag.len() as u8], tag.as_slice()].concat()
 }
 
 fn namespace_bytes(namespace: u32) -> Vec<u8> {

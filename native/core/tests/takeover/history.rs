@@ -11,6 +11,8 @@ const KEYS: u64 = 160;
 const COUNTERS: u64 = 8;
 const GROUP_KEYS: u64 = 7;
 const CLEAR_EVERY: u64 = 700;
+/// What a single set writes has one of these tags, by its key.
+const TAGS: u64 = 7;
 const HOUR_MS: u64 = 3_600_000;
 
 /// One step of a writer, all of it in the writer's own namespace.
@@ -21,6 +23,7 @@ pub enum Step {
     Touch { key: u64 },
     Group { keys: Vec<u64> },
     Increment { key: u64 },
+    Invalidate { tag: u64 },
     Clear,
 }
 
@@ -28,6 +31,8 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Held {
     Step(u64),
+    /// With a tag.
+    Tagged(u64),
     Number(f64),
 }
 
@@ -45,13 +50,18 @@ pub fn step_of(seed: u64, writer: u32, number: u64) -> Step {
         58..68 => Step::Delete { key },
         68..74 => Step::Touch { key },
         // Now and then a key twice: the later one counts, and both carry the same step.
-        74..88 => Step::Group { keys: (0..GROUP_KEYS).map(|_| random.below(KEYS)).collect() },
+        74..76 => Step::Invalidate { tag: random.below(TAGS) },
+        76..88 => Step::Group { keys: (0..GROUP_KEYS).map(|_| random.below(KEYS)).collect() },
         _ => Step::Increment { key: KEYS + key % COUNTERS },
     }
 }
 
 pub fn name_of(key: u64) -> Vec<u8> {
     format!("key:{key}").into_bytes()
+}
+
+fn tag_of(tag: u64) -> Vec<u8> {
+    vec![1, tag as u8]
 }
 
 /// Says whose it is all over; every ninth lies in runs.
@@ -75,6 +85,7 @@ pub fn act(store: &Store, namespace: u32, writer: u32, number: u64, step: &Step)
                 value: &value,
                 value_type: 6,
                 ttl_ms: *ttl_ms,
+                tags: &tag_of(key % TAGS),
                 ..WriteRequest::default()
             };
             store.set(&request, buffer).expect("set");
@@ -105,6 +116,9 @@ pub fn act(store: &Store, namespace: u32, writer: u32, number: u64, step: &Step)
             let Number::Is(sum) = sum.expect("counted") else { panic!("a counter is no number") };
             return sum;
         }
+        Step::Invalidate { tag } => {
+            store.invalidate_tags(namespace, &tag_of(*tag), buffer).expect("invalidated");
+        }
         Step::Clear => store.clear(namespace).expect("cleared"),
     }
     0.0
@@ -114,7 +128,10 @@ pub fn act(store: &Store, namespace: u32, writer: u32, number: u64, step: &Step)
 pub fn apply(state: &mut State, number: u64, step: &Step, sum: f64) {
     match step {
         Step::Set { key, .. } => {
-            state.insert(*key, Held::Step(number));
+            state.insert(*key, Held::Tagged(number));
+        }
+        Step::Invalidate { tag } => {
+            state.retain(|key, held| !matches!(held, Held::Tagged(_)) || key % TAGS != *tag);
         }
         Step::Delete { key } => {
             state.remove(key);
@@ -173,7 +190,7 @@ pub fn is_state(
 ) -> Result<(), String> {
     for key in 0..KEYS + COUNTERS {
         let wanted = state.get(&key).map(|held| match held {
-            Held::Step(number) => (6, value_of(writer, *number, key)),
+            Held::Step(number) | Held::Tagged(number) => (6, value_of(writer, *number, key)),
             Held::Number(number) => (value_type::NUMBER, number.to_le_bytes().to_vec()),
         });
         let here = found.get(&key);

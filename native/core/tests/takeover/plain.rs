@@ -221,3 +221,37 @@ fn locks_of_connections_stand_until_they_expire_and_those_of_the_owner_are_gone(
     assert!(matches!(adopted.lock_key(next, 0, b"far", 1000, None), Ok(Attempt::Locked(_))));
     owned.close();
 }
+
+/// Epochs of tags are kept, with the list of them: the store that has taken over goes on to forget the oldest.
+#[test]
+fn invalidated_tags_are_kept() {
+    let store = open_store(BUDGET);
+    let mut buffer = RecordBuffer::default();
+    let tagged =
+        |key, tags| WriteRequest { key, value: b"x", value_type: 6, tags, ..WriteRequest::default() };
+    for request in [tagged(b"dead", b"\x01a"), tagged(b"alive", b"\x01b")] {
+        store.store().set(&request, &mut buffer).expect("set");
+    }
+    let most = store.store().epochs_max();
+    for number in 0..most - 1 {
+        let tag = format!("tag {number:08}");
+        let encoded = [&[tag.len() as u8], tag.as_bytes()].concat();
+        store.store().invalidate_tags(0, &encoded, &mut buffer).expect("invalidated");
+    }
+    store.store().invalidate_tags(0, b"\x01a", &mut buffer).expect("invalidated");
+    let copies = Copies::of(&store.dir);
+    // As if the owner had died between the record of a tag and the table.
+    let geometry = *store.store().arena().geometry();
+    for word in 0..geometry.tag_words() {
+        put(&copies, geometry.tags_word() + word, 0);
+    }
+    let owned = copies.open(&options(BUDGET));
+    assert_eq!(dropped(&owned), 0);
+    assert_eq!(get(&owned, 0, b"dead"), None);
+    assert!(get(&owned, 0, b"alive").is_some());
+    owned.store().invalidate_tags(0, b"\x01c", &mut buffer).expect("invalidated");
+    let own = owned.store().namespace(ramcache_core::tags::NAMESPACE_NAME).expect("there");
+    let (entries, _) = owned.store().usage(own);
+    assert!(entries <= most, "{entries} records for {most} tags");
+    assert_eq!(get(&owned, 0, b"dead"), None);
+}

@@ -84,6 +84,7 @@ pub static DOCS: &[Doc] = &[
     doc("rc.has", "ramcache", "0.1.0", "Says whether a key is there"),
     doc("rc.hot", "ramcache", "0.1.0", "Gives the keys that are read most"),
     doc("rc.incr", "ramcache", "0.1.0", "Adds to a number"),
+    doc("rc.invalidate", "ramcache", "0.1.0", "Removes all entries that have one of some tags"),
     doc("rc.limit", "ramcache", "0.1.0", "Asks a limiter, or resets it"),
     doc("rc.lock", "ramcache", "0.1.0", "Takes a lock, or gets in line for it"),
     doc("rc.mdel", "ramcache", "0.1.0", "Removes entries"),

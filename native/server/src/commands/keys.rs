@@ -5,7 +5,7 @@ use super::write_options::Expiry;
 use crate::context::{error, integer, Context, NotTouched, Run, Stop, Use};
 use crate::frame::Args;
 use crate::values::type_name;
-use crate::worker::Namespace;
+use crate::worker::{Durability, Namespace};
 use ramcache_core::ops::read::{Nothing, Peeked};
 use ramcache_core::record::Header;
 
@@ -266,13 +266,16 @@ fn check_flush(args: Args) -> Run {
     }
 }
 
-/// Empties a namespace. What lies below is hidden by the log's epoch alone, so it has to be there.
 pub fn clear(context: &mut Context, namespace: Namespace) -> Run {
-    use crate::worker::Durability;
     context.worker.store.clear(namespace.id)?;
-    context.wrote(match namespace.durability {
+    context.wrote(durability_of_epoch(namespace));
+    Ok(())
+}
+
+/// Of a clear or an invalidated tag: what lies below is hidden by the log's epoch alone, so it has to be there.
+pub fn durability_of_epoch(namespace: Namespace) -> Durability {
+    match namespace.durability {
         Durability::None => Durability::Sync,
         _ => Durability::Async,
-    });
-    Ok(())
+    }
 }

@@ -137,6 +137,7 @@ table! {
     "rc.has" 3 [READ FAST] NO_KEYS own::has;
     "rc.hot" 3 [READ] NO_KEYS own::to_control;
     "rc.incr" -4 [WRITE FAST] NO_KEYS own_writes::incr;
+    "rc.invalidate" -3 [WRITE] NO_KEYS own_writes::invalidate;
     "rc.limit" -5 [WRITE FAST] NO_KEYS limits::limit;
     "rc.lock" -4 [WRITE FAST] NO_KEYS locks::lock;
     "rc.mdel" -3 [WRITE] NO_KEYS own_writes::mdel;

@@ -10,6 +10,7 @@ use ramcache_core::layout::LAYOUT_VERSION;
 use ramcache_core::ops::read::{Copied, Nothing, Peeked};
 use ramcache_core::ops::Version;
 use ramcache_core::record::Header;
+use ramcache_core::tags;
 use std::sync::atomic::Ordering;
 
 /// What JavaScript answers.
@@ -154,7 +155,7 @@ pub fn entry(context: &mut Context, args: Args) -> Run {
 
 pub fn reply_entry(context: &mut Context, header: &Header, copied: &Copied, place: Place) {
     let origin = context.worker.store.origin();
-    let tags = split_tags(&copied.tags);
+    let tags: Vec<&[u8]> = tags::split(&copied.tags).collect();
     let mut reply = context.reply();
     reply.array(10);
     reply.integer(header.value_type as i64);
@@ -170,15 +171,4 @@ pub fn reply_entry(context: &mut Context, header: &Header, copied: &Copied, plac
     reply.bulk(place.name().as_bytes());
     reply.integer(header.idle_ms as i64);
     reply.integer(header.deadline as i64);
-}
-
-/// Tags out of their encoded form: a length byte and so many bytes, for each.
-fn split_tags(mut bytes: &[u8]) -> Vec<&[u8]> {
-    let mut tags = Vec::new();
-    while let Some((length, rest)) = bytes.split_first() {
-        let (tag, rest) = rest.split_at((*length as usize).min(rest.len()));
-        tags.push(tag);
-        bytes = rest;
-    }
-    tags
 }

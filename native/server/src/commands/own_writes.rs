@@ -9,6 +9,7 @@ use crate::values::{BLOB, TYPE_MAX};
 use crate::worker::{Durability, Namespace, BLOBS, STRUCTURES};
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::ops::{Conditions, Number, Outcome, Version, WriteRequest};
+use ramcache_core::tags::TAG_BYTES_MAX;
 
 /// Options of a write, as `docs/PROTOCOL.md` lists them.
 #[derive(Default)]
@@ -33,8 +34,15 @@ pub fn shown(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]))
 }
 
-/// Bytes of one tag.
-const TAG_BYTES_MAX: usize = 255;
+fn push_tag(encoded: &mut Vec<u8>, tag: &[u8]) -> Result<(), Stop> {
+    if tag.is_empty() || tag.len() > TAG_BYTES_MAX {
+        let message = format!("tag {} has {} bytes, allowed are 1 to {TAG_BYTES_MAX}", shown(tag), tag.len());
+        return refuse(Code::Config, message);
+    }
+    encoded.push(tag.len() as u8);
+    encoded.extend_from_slice(tag);
+    Ok(())
+}
 
 impl Options {
     fn parse(context: &Context, args: Args, from: usize) -> Result<Options, Stop> {
@@ -62,13 +70,7 @@ impl Options {
                     let count = number("TAGS")?;
                     for _ in 0..count {
                         let Some(tag) = rest.next() else { return error(SYNTAX) };
-                        if tag.is_empty() || tag.len() > TAG_BYTES_MAX {
-                            let bytes = tag.len();
-                            let message = format!("tag of {bytes} bytes, allowed are 1 to {TAG_BYTES_MAX}");
-                            return refuse(Code::Config, message);
-                        }
-                        options.tags.push(tag.len() as u8);
-                        options.tags.extend_from_slice(tag);
+                        push_tag(&mut options.tags, tag)?;
                     }
                 }
                 () if is_word(word, "ifversion") => {
@@ -345,6 +347,24 @@ pub fn clear(context: &mut Context, args: Args) -> Run {
         if waits {
             context.wrote(Durability::Sync);
         }
+    }
+    context.reply().ok();
+    Ok(())
+}
+
+/// Entries of a namespace nobody has made have no tags.
+pub fn invalidate(context: &mut Context, args: Args) -> Run {
+    let name = args.get(1);
+    if name.starts_with(b" ") {
+        return refuse(Code::Config, "this namespace is for the store itself");
+    }
+    let mut tags = Vec::new();
+    for tag in args.from(2) {
+        push_tag(&mut tags, tag)?;
+    }
+    if let Some(namespace) = context.worker.find_namespace(name)? {
+        context.worker.store.invalidate_tags(namespace.id, &tags, &mut context.worker.buffer)?;
+        context.wrote(super::keys::durability_of_epoch(namespace));
     }
     context.reply().ok();
     Ok(())
