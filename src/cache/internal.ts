@@ -1,7 +1,8 @@
 /** Ways behind the public face, for tests and measuring tools. Not exported by the package. */
 import { assert } from '../base/assert.ts'
 import type { RemoteStore } from '../client/remote-store.ts'
-import { binding, type NativeHandle } from '../native/binding.ts'
+import type { ServerTcp } from '../config/open-options.ts'
+import { binding, type NativeHandle, translate } from '../native/binding.ts'
 import type { Engine, Key, ReadEngine } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { Blobs, OwnedBlobs } from './blobs.ts'
@@ -81,6 +82,22 @@ export function resizeStore(cache: ReadonlyCache, memoryBytes: number): void {
 export function socketOf(cache: ReadonlyCache): string | undefined {
   const { native } = engineOf(cache) as ReadEngine & { readonly native: NativeHandle }
   return binding().serverPath(native) ?? undefined
+}
+
+/** @internal Where such a store listens over TCP, as `HOST:PORT`. */
+export function tcpAddressOf(cache: ReadonlyCache): string | undefined {
+  const { native } = engineOf(cache) as ReadEngine & { readonly native: NativeHandle }
+  return binding().serverTcpAddress(native) ?? undefined
+}
+
+/** @internal Takes another password and certificate into use; whoever is connected stays so. Throws CONFIG. */
+export function changeCredentials(cache: ReadonlyCache, tcp: ServerTcp): void {
+  const { native } = engineOf(cache) as ReadEngine & { readonly native: NativeHandle }
+  try {
+    binding().setServerCredentials(native, { ...tcp })
+  } catch (error) {
+    translate(error)
+  }
 }
 
 /** @internal One command to the owner of a store that this process is a client of; resolves to its answer. */

@@ -10,6 +10,7 @@ import { show } from '../base/errors.ts'
 import { checkFields, configError } from './fields.ts'
 import { type ValidatedOpen, validateOpen } from './open-options.ts'
 import type { OpenOptions } from './options.ts'
+import { type ValidatedTcp, validateTcp } from './tcp-options.ts'
 
 export const configFileName = 'ramcache.json'
 /** Where the system keeps the one of its daemon. */
@@ -17,9 +18,9 @@ const systemFile = `/etc/ramcache/${configFileName}`
 
 const openKeys = ['dir', 'memory', 'tiers', 'namespaces', 'listen'] as const
 /** Keys that `open()` does not have. */
-const daemonKeys = ['socketGroup', 'metrics', 'log'] as const
+const daemonKeys = ['socketGroup', 'tcp', 'metrics', 'log'] as const
 const keys = [...openKeys, ...daemonKeys]
-const later = ['tcp', 'peers', 'acl'] as const
+const later = ['peers', 'acl'] as const
 const logLevels = ['error', 'warn', 'info'] as const
 
 export type LogLevel = (typeof logLevels)[number]
@@ -31,6 +32,8 @@ const variables: Readonly<Record<string, string>> = {
   listen: 'RAMCACHE_SOCKET',
   log: 'RAMCACHE_LOG',
 }
+/** Clients have it too: it says nothing to a daemon that does not listen over TCP. */
+const passwordVariable = 'RAMCACHE_PASSWORD_FILE'
 
 /** Values of keys that are not given anywhere; `dir` has none. */
 const defaults: Readonly<Record<string, unknown>> = { memory: 'auto', log: 'info' }
@@ -47,6 +50,7 @@ export interface DaemonConfig {
   readonly open: OpenOptions & { readonly dir: string }
   readonly validated: ValidatedOpen
   readonly socketGroup: string | undefined
+  readonly tcp: ValidatedTcp | undefined
   readonly metrics: { readonly host: string; readonly port: number } | undefined
   readonly log: LogLevel
   readonly file: string | undefined
@@ -73,6 +77,10 @@ export function loadConfig(sources: ConfigSources): DaemonConfig {
     const value = sources.env[name]
     if (value !== undefined && value !== '') settings.set(key, { value, origin: name })
   }
+  const isTcp = settings.has('tcp.port') || sources.flags.has('tcp.port')
+  const passwordFile = sources.env[passwordVariable]
+  if (isTcp && passwordFile)
+    settings.set('tcp.passwordFile', { value: passwordFile, origin: passwordVariable })
   for (const [key, { value, flag }] of sources.flags) settings.set(key, { value, origin: `flag ${flag}` })
   return { ...checked(settings), settings, file }
 }
@@ -114,7 +122,7 @@ function findFile({ file, env, cwd = process.cwd() }: ConfigSources): string | u
 function checked(settings: ReadonlyMap<string, Setting>): Omit<DaemonConfig, 'settings' | 'file'> {
   const values: Record<string, unknown> = {}
   for (const [key, { value }] of settings) put(values, key.split('.'), value)
-  const { socketGroup, metrics, log, ...open } = values
+  const { socketGroup, tcp, metrics, log, ...open } = values
   if (open.dir === undefined) {
     throw configError('which directory? give --dir, RAMCACHE_DIR or "dir" in the configuration file')
   }
@@ -124,6 +132,7 @@ function checked(settings: ReadonlyMap<string, Setting>): Omit<DaemonConfig, 'se
     open: open as unknown as OpenOptions & { dir: string },
     validated,
     socketGroup: checkText(socketGroup, 'socketGroup'),
+    tcp: validateTcp(tcp),
     metrics: metrics === undefined ? undefined : hostPort(metrics),
     log: checkLog(log),
   }

@@ -30,11 +30,22 @@ export interface InternalOptions {
   readonly serverThreads?: number
   readonly serverSpinUs?: number
   readonly serverLimits?: Readonly<Record<string, number>>
+  /** Where the server listens beside its Unix socket. */
+  readonly tcp?: ServerTcp
   /** The process is there for its clients only. */
   readonly isDaemon?: boolean
   readonly hddBudgetBytes?: number
   /** What a client's `SHUTDOWN` does: of a process that is there for its store alone. */
   readonly onShutdown?: () => void
+}
+
+/** @internal What a server listens with over TCP: contents of files, not their paths. */
+export interface ServerTcp {
+  readonly host: string
+  readonly port: number
+  readonly password?: Uint8Array
+  /** PEM. */
+  readonly tls?: { readonly cert: Uint8Array; readonly key: Uint8Array; readonly ca?: Uint8Array }
 }
 
 /** @internal */

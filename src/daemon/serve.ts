@@ -3,13 +3,14 @@
  * do goes past this file: it starts, reloads and stops.
  */
 import { resolve } from 'node:path'
-import { resizeStore, socketOf } from '../cache/internal.ts'
+import { changeCredentials, resizeStore, socketOf, tcpAddressOf } from '../cache/internal.ts'
 import { open } from '../cache/open.ts'
 import type { Cache } from '../cache/types.ts'
 import type { DaemonConfig, LogLevel } from '../config/config-file.ts'
 import { binding } from '../native/binding.ts'
 import { MetricsServer } from './metrics-server.ts'
 import { giveToGroup } from './socket-group.ts'
+import { readTcp, warningsOf } from './tcp.ts'
 
 export interface DaemonIo {
   /** One line when clients can connect. */
@@ -31,7 +32,8 @@ export class Daemon {
   static async start(config: DaemonConfig, io: DaemonIo): Promise<Daemon> {
     // A client's word counts as that of an operator: whoever hears the signal ends in the same way.
     const onShutdown = () => process.kill(process.pid, 'SIGTERM')
-    const __internal = { isDaemon: true, onShutdown }
+    const tcp = config.tcp && readTcp(config.tcp)
+    const __internal = { isDaemon: true, onShutdown, ...(tcp === undefined ? {} : { tcp }) }
     const cache = await open({ ...config.open, __internal } as typeof config.open)
     try {
       const socket = socketOf(cache) as string
@@ -40,6 +42,8 @@ export class Daemon {
         config.metrics === undefined
           ? undefined
           : await MetricsServer.start(config.metrics, () => cache.stats())
+      for (const warning of warningsOf(config.tcp)) io.say('warn', warning)
+      if (tcp !== undefined) io.say('info', `tcp on ${tcpAddressOf(cache)}`)
       if (metrics !== undefined) io.say('info', `metrics on port ${metrics.port}`)
       io.ready(`ready unix://${socket}`)
       const daemon = new Daemon(config, io, cache, metrics)
@@ -66,6 +70,8 @@ export class Daemon {
       resizeStore(this.#cache, memoryBytes)
       this.#io.say('info', `memory is ${memoryBytes} bytes now`)
     }
+    if (this.#config.tcp !== undefined && next.tcp !== undefined)
+      changeCredentials(this.#cache, readTcp(next.tcp))
     for (const key of changedKeys(this.#config, next)) {
       if (key !== 'memory') this.#io.say('warn', `${key} has changed: it counts after a restart`)
     }

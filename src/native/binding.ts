@@ -145,8 +145,16 @@ export interface NativeLogState {
 }
 
 /** `native/node/src/server.rs`. */
+export interface NativeTcpOptions {
+  host: string
+  port: number
+  password?: Uint8Array
+  tls?: { cert: Uint8Array; key: Uint8Array; ca?: Uint8Array }
+}
+
 export interface NativeServerOptions {
   path: string
+  tcp?: NativeTcpOptions
   dir: string
   version: string
   isDaemon: boolean
@@ -321,6 +329,9 @@ export interface NativeModule extends LockBinding<NativeHandle> {
   startServer(handle: NativeHandle, options: NativeServerOptions): boolean
   stopServer(handle: NativeHandle, graceMs: number, done: () => void): void
   serverPath(handle: NativeHandle): string | null
+  /** `HOST:PORT`. */
+  serverTcpAddress(handle: NativeHandle): string | null
+  setServerCredentials(handle: NativeHandle, tcp: NativeTcpOptions): void
   /** Unless the store has a server. */
   letNobodyJoin(handle: NativeHandle): void
   listenRequests(handle: NativeHandle, bell: (() => void) | null): void

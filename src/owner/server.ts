@@ -36,7 +36,7 @@ export function startServer(handle: NativeHandle, options: ServerOptions): void 
   if (binding().serverPath(handle) !== null) return
   const { dir, path, namespaces, internal } = options
   const processors = availableParallelism()
-  const limits = internal?.serverLimits
+  const { serverLimits: limits, tcp } = internal ?? {}
   const { onShutdown } = internal ?? {}
   const isDaemon = internal?.isDaemon ?? false
   let isStarted: boolean
@@ -55,6 +55,7 @@ export function startServer(handle: NativeHandle, options: ServerOptions): void 
         ...(durability === undefined ? {} : { durability }),
       })),
       ...(limits === undefined ? {} : { limits: { ...limits } }),
+      ...(tcp === undefined ? {} : { tcp: { ...tcp } }),
     })
   } catch (error) {
     translate(error)

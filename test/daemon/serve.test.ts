@@ -110,7 +110,7 @@ describe('a daemon', () => {
   it.each<[string, string[], number, string]>([
     ['no directory', ['serve'], 78, '--dir'],
     ['a flag that is misspelt', ['serve', '--dri', 'x'], 2, '--dir'],
-    ['a flag of later versions', ['serve', '--dir', 'x', '--port', '6379'], 2, '--port is not supported'],
+    ['a flag of later versions', ['serve', '--dir', 'x', '--peer', 'h:1'], 2, '--peer is not supported'],
     ['a budget that is none', ['serve', '--dir', 'x', '--memory', 'lots'], 78, '"lots"'],
     [
       'a group that does not exist',

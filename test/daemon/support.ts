@@ -96,3 +96,9 @@ export class DaemonProcess {
     return code
   }
 }
+
+/** Where a daemon listens over TCP, as it says itself. */
+export async function portOf(daemon: DaemonProcess): Promise<number> {
+  const [, port] = /tcp on \S+:(\d+)/.exec(await daemon.says(/tcp on \S+:\d+/)) ?? []
+  return Number(port)
+}

@@ -103,9 +103,11 @@ it('a changed value leaves comments and order alone', () => {
 it('the schema knows the keys that are taken, and no others', () => {
   const path = new URL('../../schema/ramcache.schema.json', import.meta.url)
   const { properties } = JSON.parse(readFileSync(path, 'utf8'))
+  const tcp = { host: '::1', port: 1, passwordFile: 'x', tls: { cert: 'x', key: 'x', ca: 'x' } }
+  expect(Object.keys(properties.tcp.properties).sort()).toEqual(Object.keys(tcp).sort())
   for (const name of Object.keys(properties)) {
     const value =
-      { log: 'warn', metrics: 'localhost:1', memory: '1mb', tiers: {}, namespaces: {} }[name] ?? 'x'
+      { log: 'warn', metrics: 'localhost:1', memory: '1mb', tcp, tiers: {}, namespaces: {} }[name] ?? 'x'
     expect(() => load(JSON.stringify({ dir: 'd', [name]: value })), name).not.toThrow()
   }
   const { namespaces, tiers } = properties

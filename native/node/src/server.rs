@@ -9,7 +9,7 @@ use napi_derive::napi;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::open::OwnedStore;
 use ramcache_server::limits::Limits;
-use ramcache_server::{Durability, NamespaceSettings, Server, ServerOptions};
+use ramcache_server::{Durability, NamespaceSettings, Server, ServerOptions, TcpOptions, TlsOptions};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -46,9 +46,26 @@ pub struct NativeNamespaceSettings {
     pub durability: Option<String>,
 }
 
+/// Contents of files, PEM.
+#[napi(object)]
+pub struct NativeTlsOptions {
+    pub cert: Uint8Array,
+    pub key: Uint8Array,
+    pub ca: Option<Uint8Array>,
+}
+
+#[napi(object)]
+pub struct NativeTcpOptions {
+    pub host: String,
+    pub port: u16,
+    pub password: Option<Uint8Array>,
+    pub tls: Option<NativeTlsOptions>,
+}
+
 #[napi(object)]
 pub struct NativeServerOptions {
     pub path: String,
+    pub tcp: Option<NativeTcpOptions>,
     pub dir: String,
     pub version: String,
     pub is_daemon: bool,
@@ -73,6 +90,7 @@ pub fn start_server(handle: &External<Handle>, options: NativeServerOptions) -> 
         owned.shared(),
         ServerOptions {
             path: options.path.clone().into(),
+            tcp: options.tcp.map(tcp_of),
             dir: PathBuf::from(options.dir),
             data: announced.data,
             touch: announced.touch,
@@ -103,6 +121,16 @@ pub fn start_server(handle: &External<Handle>, options: NativeServerOptions) -> 
     }));
     servers.insert(key, server);
     Ok(true)
+}
+
+fn tcp_of(tcp: NativeTcpOptions) -> TcpOptions {
+    let NativeTcpOptions { host, port, password, tls } = tcp;
+    let tls = tls.map(|tls| TlsOptions {
+        cert: tls.cert.to_vec(),
+        key: tls.key.to_vec(),
+        ca: tls.ca.map(|ca| ca.to_vec()),
+    });
+    TcpOptions { host, port, password: password.map(|password| password.to_vec()), tls }
 }
 
 fn settings_of(settings: NativeNamespaceSettings) -> NamespaceSettings {
@@ -174,6 +202,19 @@ pub fn let_nobody_join(handle: &External<Handle>) -> Result<()> {
 pub fn server_path(handle: &External<Handle>) -> Result<Option<String>> {
     let found = servers().get(&key_of(owned(handle)?)).cloned();
     Ok(found.filter(|server| !server.is_stopping()).map(|server| server.path().display().to_string()))
+}
+
+/// Where the server of a store listens over TCP, as `HOST:PORT`; `null` when it does not.
+#[napi(js_name = "serverTcpAddress")]
+pub fn server_tcp_address(handle: &External<Handle>) -> Result<Option<String>> {
+    Ok(server_of(handle)?.tcp_address().map(|address| address.to_string()))
+}
+
+/// Another password and certificate from now on; whoever is connected over TCP stays so.
+#[napi(js_name = "setServerCredentials")]
+pub fn set_server_credentials(handle: &External<Handle>, tcp: NativeTcpOptions) -> Result<()> {
+    let TcpOptions { password, tls, .. } = tcp_of(tcp);
+    server_of(handle)?.set_credentials(password, tls.as_ref()).map_err(coded)
 }
 
 /// `bell` is called when there are requests for `takeRequests`; it does not keep the event loop alive. With `null` nobody

@@ -1,14 +1,15 @@
 //! One connection: its socket, what it has sent, what it is to get.
 
 use crate::frame::Decoder;
+use crate::limits::Limits;
 use crate::session::Session;
+use crate::transport::Transport;
 use crate::waiting::Waiting;
-use mio::net::UnixStream;
 use std::collections::VecDeque;
 
 pub struct Connection {
     pub id: u64,
-    pub stream: UnixStream,
+    pub transport: Transport,
     pub session: Session,
     pub decoder: Decoder,
     /// Replies on their way out; what is before `sent` has gone.
@@ -33,6 +34,8 @@ pub struct Connection {
     pub is_queued: bool,
     /// Nothing was left to read or run at the end of its last turn.
     pub is_starved: bool,
+    /// It is counted among those that have not said who they are.
+    pub is_newcomer: bool,
     /// Accounted to all connections.
     pub counted_input: usize,
     pub counted_output: usize,
@@ -45,6 +48,19 @@ pub enum Slot {
 }
 
 impl Connection {
+    /// Whether it may do what it asks for.
+    pub fn is_admitted(&self) -> bool {
+        self.session.is_authenticated && !self.transport.is_handshaking()
+    }
+
+    /// Replies not taken, from which on nothing more is read from it: fewer from somebody unknown.
+    pub fn output_high_bytes(&self, limits: &Limits) -> usize {
+        match self.is_admitted() {
+            true => limits.output_high_bytes,
+            false => limits.output_high_bytes.min(limits.newcomer_output_bytes),
+        }
+    }
+
     /// Bytes of replies that are not taken, those in slots included.
     pub fn output_bytes(&self) -> usize {
         let ready: usize = self

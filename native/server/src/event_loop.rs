@@ -3,32 +3,36 @@
 //! Readiness is edge-triggered: a connection stays marked readable or writable until the system has said otherwise. A
 //! connection that has something to do gets turns of bounded length, in rounds, so that none starves another.
 
+use crate::auth::Newcomers;
 use crate::client::{Connection, Slot};
 use crate::frame::Decoder;
 use crate::limits::count;
+use crate::listen::Listener;
 use crate::registry::Client;
 use crate::reply::Resp;
 use crate::session::Session;
 use crate::shared::{Mail, Shared};
+use crate::transport::{Socket, Transport};
 use crate::waiting::For;
 use crate::worker::Worker;
-use mio::net::{UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use ramcache_core::below::Answer;
 use ramcache_core::sync::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Write};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub const WAKER: Token = Token(0);
-const LISTENER: Token = Token(1);
-const FIRST_CONNECTION: usize = 2;
+/// Of the first of those that listen, of which there are two at most.
+const FIRST_LISTENER: usize = 1;
+const FIRST_CONNECTION: usize = 3;
 const EVENTS: usize = 256;
 /// Connections accepted between two looks at the others.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// A handshake takes as long as a thousand commands: those that come together are spread over rounds.
+const HANDSHAKES_PER_ROUND: usize = 4;
 /// How long replies wait for those of other connections, at most, beside the turn of one of them.
 const REPLIES_WAIT: Duration = Duration::from_micros(50);
 
@@ -47,13 +51,13 @@ pub struct EventLoop {
     pub shared: Arc<Shared>,
     pub number: usize,
     poll: Poll,
-    listener: Option<UnixListener>,
-    /// Whether more connections wait to be accepted.
-    is_acceptable: bool,
+    /// With whether more connections wait to be accepted.
+    listeners: Vec<(Listener, bool)>,
     next_thread: usize,
     pub connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
     by_id: HashMap<u64, usize>,
+    newcomers: Newcomers,
     /// Places of connections that have something to do.
     pub busy: VecDeque<usize>,
     /// Of those that had a turn in this round.
@@ -70,17 +74,17 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    pub fn new(shared: Arc<Shared>, number: usize, poll: Poll, listener: Option<UnixListener>) -> EventLoop {
+    pub fn new(shared: Arc<Shared>, number: usize, poll: Poll, listeners: Vec<Listener>) -> EventLoop {
         EventLoop {
             worker: Worker::new(Arc::clone(&shared)),
             number,
             poll,
-            listener,
-            is_acceptable: false,
+            listeners: listeners.into_iter().map(|listener| (listener, false)).collect(),
             next_thread: 0,
             connections: Vec::new(),
             vacant: Vec::new(),
             by_id: HashMap::new(),
+            newcomers: Newcomers::default(),
             busy: VecDeque::new(),
             turned: Vec::new(),
             questions: HashMap::new(),
@@ -99,15 +103,16 @@ impl EventLoop {
             self.worker.asker =
                 Some(below.misses.register(Box::new(move || shared.mailboxes[number].wake())));
         }
-        if let Some(listener) = &mut self.listener {
-            let registered = self.poll.registry().register(listener, LISTENER, Interest::READABLE);
+        for (number, (listener, _)) in self.listeners.iter_mut().enumerate() {
+            let token = Token(FIRST_LISTENER + number);
+            let registered = self.poll.registry().register(listener.source(), token, Interest::READABLE);
             registered.expect("a listener can be registered");
         }
         let mut events = Events::with_capacity(EVENTS);
         let mut awake_until = Instant::now();
         while !self.is_done() {
             let is_spinning = Instant::now() < awake_until;
-            let has_work = !self.busy.is_empty() || self.is_acceptable;
+            let has_work = !self.busy.is_empty() || self.listeners.iter().any(|(_, is_ready)| *is_ready);
             let timeout = match has_work || is_spinning {
                 true => Some(Duration::ZERO),
                 false => self.sleep_at_most(),
@@ -126,16 +131,22 @@ impl EventLoop {
             for event in &events {
                 match event.token() {
                     WAKER => self.collect(),
-                    LISTENER => self.is_acceptable = true,
+                    Token(token) if token < FIRST_CONNECTION => {
+                        // A stop may have taken it away.
+                        if let Some((_, is_ready)) = self.listeners.get_mut(token - FIRST_LISTENER) {
+                            *is_ready = true;
+                        }
+                    }
                     Token(token) => self.note(token - FIRST_CONNECTION, event),
                 }
             }
             if self.number == 0 && self.next_expiry().is_some_and(|left| left.is_zero()) {
                 self.shared.tell_expired();
             }
-            if self.is_acceptable {
-                self.accept();
+            for number in 0..self.listeners.len() {
+                self.accept(number);
             }
+            self.end_late_newcomers();
             self.round();
             if !is_idle && !self.shared.options.spin.is_zero() {
                 awake_until = Instant::now() + self.shared.options.spin;
@@ -147,8 +158,16 @@ impl EventLoop {
     /// A turn for each connection that has something to do. Replies go out at its end, or before when it takes long.
     fn round(&mut self) {
         let mut since = Instant::now();
+        let mut handshakes = 0;
         for _ in 0..self.busy.len() {
             let Some(place) = self.busy.pop_front() else { break };
+            if self.is_handshaking(place) {
+                if handshakes == HANDSHAKES_PER_ROUND {
+                    self.busy.push_back(place);
+                    continue;
+                }
+                handshakes += 1;
+            }
             self.guarded(place, EventLoop::turn);
             if let Some(now) = self.now.filter(|now| *now - since > REPLIES_WAIT) {
                 self.finish_all();
@@ -156,6 +175,11 @@ impl EventLoop {
             }
         }
         self.finish_all();
+    }
+
+    fn is_handshaking(&self, place: usize) -> bool {
+        let connection = self.connections.get(place).and_then(Option::as_ref);
+        connection.is_some_and(|connection| connection.transport.is_handshaking())
     }
 
     fn finish_all(&mut self) {
@@ -176,7 +200,7 @@ impl EventLoop {
     fn sleep_at_most(&self) -> Option<Duration> {
         let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let expiry = if self.number == 0 { self.next_expiry() } else { None };
-        stop.into_iter().chain(expiry).min()
+        stop.into_iter().chain(expiry).chain(self.newcomers.left()).min()
     }
 
     /// How long it is until something expires that a client has read and tracks.
@@ -204,58 +228,64 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, number: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &self.listener else { break };
+            let (listener, is_ready) = &mut self.listeners[number];
+            if !*is_ready {
+                break;
+            }
             match listener.accept() {
-                Ok((stream, _)) => {
+                Ok(socket) => {
                     count(&self.shared.totals.connections_received);
-                    self.welcome(stream);
+                    self.welcome(socket);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_acceptable = false;
-                    return;
-                }
-                // Of one that is gone again; and when descriptors run out, the next attempt is the next event's.
+                // Of one that is gone again.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(_) => {
-                    self.is_acceptable = false;
-                    return;
-                }
+                // There is none; and when descriptors run out, the next attempt is the next event's.
+                Err(_) => *is_ready = false,
             }
         }
     }
 
     /// Hands a connection to the next thread, unless there are too many.
-    fn welcome(&mut self, mut stream: UnixStream) {
+    fn welcome(&mut self, mut socket: Socket) {
         if self.shared.registry.count() >= self.shared.options.limits.connections {
             count(&self.shared.totals.connections_refused);
-            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            // To whom expects TLS it would be noise.
+            if matches!(socket, Socket::Unix(_)) || self.shared.certificate.get().is_none() {
+                let _ = socket.write(b"-ERR max number of clients reached\r\n");
+            }
             return;
         }
         let thread = self.next_thread % self.shared.mailboxes.len();
         self.next_thread = thread + 1;
         let id = self.shared.next_connection.fetch_add(1, Ordering::Relaxed);
-        let descriptor = stream.as_raw_fd();
-        let client = Arc::new(Client::new(id, thread, descriptor, peer_pid(descriptor)));
+        let client = Arc::new(Client::new(id, thread, &socket));
         // Counted from here on, whatever thread it is on its way to.
         self.shared.registry.add(Arc::clone(&client));
         match thread == self.number {
-            true => self.admit(stream, client),
-            false => self.shared.mailboxes[thread].send(Mail::Accepted { stream, client }),
+            true => self.admit(socket, client),
+            false => self.shared.mailboxes[thread].send(Mail::Accepted { socket, client }),
         }
     }
 
-    fn admit(&mut self, mut stream: UnixStream, client: Arc<Client>) {
+    fn admit(&mut self, socket: Socket, client: Arc<Client>) {
         let place = self.vacant.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
         });
+        let needs_password = matches!(socket, Socket::Tcp(_)) && self.shared.password.is_set();
+        let certificate = self.shared.certificate.get().filter(|_| matches!(socket, Socket::Tcp(_)));
+        let transport = match certificate {
+            None => Ok(Transport::plain(socket)),
+            Some(config) => Transport::secured(socket, config),
+        };
         let namespace = self.worker.namespace(b"default");
-        let token = Token(place + FIRST_CONNECTION);
-        let registered =
-            self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE);
-        let (Ok(namespace), Ok(())) = (namespace, registered) else {
+        let transport = transport.and_then(|mut transport| {
+            transport.register(self.poll.registry(), Token(place + FIRST_CONNECTION))?;
+            Ok(transport)
+        });
+        let (Ok(namespace), Ok(transport)) = (namespace, transport) else {
             self.vacant.push(place);
             self.shared.registry.remove(client.id);
             return;
@@ -264,12 +294,14 @@ impl EventLoop {
         self.by_id.insert(id, place);
         self.connections[place] = Some(Box::new(Connection {
             id,
-            stream,
+            transport,
             session: Session {
                 resp: Resp::Two,
                 namespace,
                 namespace_name: "default".into(),
                 client,
+                needs_password,
+                is_authenticated: !needs_password,
                 is_closing: false,
                 is_no_touch: false,
                 transaction: None,
@@ -295,17 +327,53 @@ impl EventLoop {
             is_broken: false,
             is_queued: false,
             is_starved: false,
+            is_newcomer: false,
             counted_input: 0,
             counted_output: 0,
         }));
+        self.watch_newcomer(place);
         self.enqueue(place);
+    }
+
+    /// Gives a connection that has to say who it is the time for it. Of too many the oldest has to go.
+    fn watch_newcomer(&mut self, place: usize) {
+        let limits = &self.worker.limits;
+        let within = Duration::from_millis(limits.newcomer_ms as u64);
+        let most = limits.newcomers.div_ceil(self.shared.mailboxes.len());
+        let Some(Some(connection)) = self.connections.get_mut(place) else { return };
+        if connection.is_admitted() {
+            return;
+        }
+        connection.is_newcomer = true;
+        self.newcomers.add(connection.id, place, within);
+        if self.newcomers.count() > most {
+            count(&self.shared.totals.newcomers_displaced);
+            let oldest = self.newcomers.take_oldest();
+            oldest.into_iter().for_each(|place| self.break_off(place));
+        }
+    }
+
+    /// Whoever has said who it is may stay.
+    pub fn note_admission(&mut self, connection: &mut Connection) {
+        if connection.is_newcomer && connection.is_admitted() {
+            connection.is_newcomer = false;
+            self.newcomers.remove(connection.id);
+        }
+    }
+
+    fn end_late_newcomers(&mut self) {
+        while self.newcomers.left().is_some_and(|left| left.is_zero()) {
+            count(&self.shared.totals.newcomers_late);
+            let oldest = self.newcomers.take_oldest();
+            oldest.into_iter().for_each(|place| self.break_off(place));
+        }
     }
 
     /// What others have sent this thread.
     fn collect(&mut self) {
         for mail in self.shared.mailboxes[self.number].take() {
             match mail {
-                Mail::Accepted { stream, client } => self.admit(stream, client),
+                Mail::Accepted { socket, client } => self.admit(socket, client),
                 Mail::Answered { request, reply } => {
                     if let Some(address) = self.requests.remove(&request) {
                         self.answer(address, reply);
@@ -430,8 +498,7 @@ impl EventLoop {
 
     fn begin_stop(&mut self, deadline: Instant) {
         self.stopping = Some(deadline);
-        self.listener = None;
-        self.is_acceptable = false;
+        self.listeners.clear();
         for place in 0..self.connections.len() {
             self.enqueue(place);
         }
@@ -457,6 +524,7 @@ impl EventLoop {
             return;
         };
         self.by_id.remove(&id);
+        self.newcomers.remove(id);
         self.vacant.push(place);
         self.shared.registry.remove(id);
         // What else knows it by its number has nobody to tell any more.
@@ -468,7 +536,11 @@ impl EventLoop {
     /// Closes a connection at its place.
     pub fn close(&mut self, place: usize) {
         let Some(mut connection) = self.connections[place].take() else { return };
-        let _ = self.poll.registry().deregister(&mut connection.stream);
+        if !connection.is_broken {
+            connection.transport.end();
+        }
+        connection.transport.deregister(self.poll.registry());
+        self.newcomers.remove(connection.id);
         self.by_id.remove(&connection.id);
         self.vacant.push(place);
         self.shared.registry.remove(connection.id);
@@ -501,7 +573,7 @@ impl EventLoop {
                     }
                 }
                 connection.release_replies();
-                let _ = connection.stream.write(&connection.output[connection.sent..]);
+                let _ = connection.transport.write(&connection.output[connection.sent..]);
             }
             self.close(place);
         }
@@ -514,18 +586,3 @@ impl EventLoop {
 
 /// Bytes that are read at a time.
 pub const RECEIVE_BYTES: usize = 64 << 10;
-
-/// The process at the other end; 0 when the system does not say.
-fn peer_pid(descriptor: i32) -> u32 {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut bytes = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: a valid descriptor, and as many bytes as are said.
-    let failed = unsafe {
-        libc::getsockopt(descriptor, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &mut bytes)
-    } != 0;
-    if failed {
-        0
-    } else {
-        peer.pid as u32
-    }
-}

@@ -105,6 +105,8 @@ pub struct Decoder {
     /// Arguments of an inline command, without its quotes.
     line: Vec<u8>,
     is_inline: bool,
+    /// The sender has not said who it is: less is believed.
+    pub is_newcomer: bool,
     /// Bytes of the frame that was given out last.
     taken: usize,
 }
@@ -189,6 +191,9 @@ impl Decoder {
                 if length > limits.arguments as i64 {
                     return broken("invalid multibulk length");
                 }
+                if self.is_newcomer && length > limits.newcomer_arguments as i64 {
+                    return broken("unauthenticated multibulk length");
+                }
                 if length <= 0 {
                     self.taken = next;
                     self.consume();
@@ -223,6 +228,9 @@ impl Decoder {
                     if length < 0 || length as u64 > limits.bulk_bytes as u64 {
                         return broken("invalid bulk length");
                     }
+                    if self.is_newcomer && length as u64 > limits.newcomer_bulk_bytes as u64 {
+                        return broken("unauthenticated bulk length");
+                    }
                     let length = length as usize;
                     if next + length > limits.frame_bytes {
                         return broken("too big request");
@@ -247,16 +255,20 @@ impl Decoder {
 
     /// `None` for an empty line.
     fn next_inline(&mut self, limits: &Limits) -> Option<Decoded> {
+        let line_bytes = match self.is_newcomer {
+            true => limits.line_bytes.min(limits.newcomer_bulk_bytes),
+            false => limits.line_bytes,
+        };
         let frame = &self.bytes[self.start..];
         let Some(end) = frame[self.read..].iter().position(|byte| *byte == b'\n') else {
-            if frame.len() > limits.line_bytes {
+            if frame.len() > line_bytes {
                 return Some(broken("too big inline request"));
             }
             self.read = frame.len();
             return Some(Decoded::More);
         };
         let end = self.read + end;
-        if end > limits.line_bytes {
+        if end > line_bytes {
             return Some(broken("too big inline request"));
         }
         self.line.clear();

@@ -8,6 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
+    /// Of those that have not said who they are; beyond it the one that has been there longest has to go.
+    pub newcomers: usize,
+    /// How long one of those may take, in milliseconds.
+    pub newcomer_ms: usize,
+    /// Arguments of its commands, and bytes of one and of its lines, as Redis has it; replies that it does not take.
+    pub newcomer_arguments: usize,
+    pub newcomer_bulk_bytes: usize,
+    pub newcomer_output_bytes: usize,
     /// One argument: the longest value.
     pub bulk_bytes: usize,
     /// All arguments of one command.
@@ -41,6 +49,11 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 10_000,
+            newcomers: 256,
+            newcomer_ms: 10_000,
+            newcomer_arguments: 10,
+            newcomer_bulk_bytes: 16 << 10,
+            newcomer_output_bytes: 4 << 10,
             bulk_bytes: VALUE_BYTES_MAX,
             frame_bytes: 2 * VALUE_BYTES_MAX,
             arguments: 1 << 20,
@@ -64,6 +77,11 @@ impl Limits {
     pub fn set(&mut self, name: &str, value: usize) -> bool {
         let limit = match name {
             "connections" => &mut self.connections,
+            "newcomers" => &mut self.newcomers,
+            "newcomer_ms" => &mut self.newcomer_ms,
+            "newcomer_arguments" => &mut self.newcomer_arguments,
+            "newcomer_bulk_bytes" => &mut self.newcomer_bulk_bytes,
+            "newcomer_output_bytes" => &mut self.newcomer_output_bytes,
             "bulk_bytes" => &mut self.bulk_bytes,
             "frame_bytes" => &mut self.frame_bytes,
             "arguments" => &mut self.arguments,
@@ -107,6 +125,13 @@ macro_rules! counted {
 counted! {
     connections_received,
     connections_refused,
+    /// Passwords that were wrong.
+    wrong_passwords,
+    /// Connections closed because what came was not TLS, or not what this server takes.
+    tls_failures,
+    /// Connections closed because they had not said who they are: in time, and because too many came after them.
+    newcomers_late,
+    newcomers_displaced,
     commands_processed,
     bytes_in,
     bytes_out,

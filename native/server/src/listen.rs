@@ -1,8 +1,14 @@
-//! The socket: nobody but this user can connect, from the moment it is there.
+//! Where connections come from: the Unix socket, which nobody but this user can connect to from the moment it is there, and
+//! TCP, where whoever connects has to say who it is.
 
-use mio::net::UnixListener;
+use crate::shared::TcpOptions;
+use crate::transport::Socket;
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
 use ramcache_core::error::{Code, Result, StoreError};
 use std::fs;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -12,6 +18,50 @@ use std::path::Path;
 pub const PATH_BYTES_MAX: usize = 107;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
+
+/// The ends of a TCP connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    pub peer: SocketAddr,
+    pub own: SocketAddr,
+}
+
+pub enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    pub fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),
+            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Socket::of_tcp(stream)),
+        }
+    }
+
+    pub fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Listener::Unix(listener) => listener,
+            Listener::Tcp(listener) => listener,
+        }
+    }
+}
+
+/// Listens at a port; also says which. `ERR_RAMCACHE_UNAVAILABLE` when the host has no address or the port is taken.
+pub fn listen_tcp(options: &TcpOptions) -> Result<(TcpListener, SocketAddr)> {
+    let TcpOptions { host, port, .. } = options;
+    let fail = |error: io::Error| {
+        StoreError::new(Code::Unavailable, format!("cannot listen at {host} port {port}: {error}"))
+    };
+    let addresses: Vec<SocketAddr> = (host.as_str(), *port).to_socket_addrs().map_err(fail)?.collect();
+    let listener = std::net::TcpListener::bind(&addresses[..]).map_err(fail)?;
+    listener.set_nonblocking(true).map_err(fail)?;
+    // A second call only changes how many may wait.
+    // SAFETY: a valid descriptor.
+    unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) };
+    let address = listener.local_addr().map_err(fail)?;
+    Ok((TcpListener::from_std(listener), address))
+}
 
 /// Listens at a path. A socket that nobody answers at is removed; so is any at a path of our own directory, which the
 /// holder of its lock alone uses. `ERR_RAMCACHE_CONFIG` for a path that is too long or is something else,

@@ -59,9 +59,11 @@ fn line(shared: &Shared, session: &Session, command: &Command, args: Args) -> Ve
         // A database by its number, another namespace by its name.
         name => name.strip_prefix("db").filter(|number| number.parse::<u8>().is_ok()).unwrap_or(name),
     };
-    let path = shared.options.path.display();
-    let mut line =
-        format!("+{}.{:06} [{place} unix:{path}]", now.as_secs(), now.subsec_micros()).into_bytes();
+    let from = match session.client.address {
+        None => format!("unix:{}", shared.options.path.display()),
+        Some(address) => address.peer.to_string(),
+    };
+    let mut line = format!("+{}.{:06} [{place} {from}]", now.as_secs(), now.subsec_micros()).into_bytes();
     let secrets = command.secrets(args);
     for (number, arg) in args.from(0).enumerate() {
         line.push(b' ');

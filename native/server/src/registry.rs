@@ -1,6 +1,8 @@
 //! The connections of all threads, as CLIENT LIST shows them.
 
 use crate::commands;
+use crate::listen::Address;
+use crate::transport::Socket;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +13,10 @@ pub struct Client {
     pub id: u64,
     pub thread: usize,
     pub descriptor: i32,
+    /// The process at the other end; 0 when it may be one of another machine.
     pub pid: u32,
+    /// `None` for a Unix socket.
+    pub address: Option<Address>,
     pub began: Instant,
     texts: Mutex<Texts>,
     /// Milliseconds after `began` of the last command.
@@ -42,12 +47,13 @@ pub struct Texts {
 }
 
 impl Client {
-    pub fn new(id: u64, thread: usize, descriptor: i32, pid: u32) -> Client {
+    pub fn new(id: u64, thread: usize, socket: &Socket) -> Client {
         Client {
             id,
             thread,
-            descriptor,
-            pid,
+            descriptor: socket.descriptor(),
+            pid: socket.peer_pid(),
+            address: socket.address(),
             began: Instant::now(),
             texts: Mutex::default(),
             last_ms: AtomicU64::new(0),
@@ -70,6 +76,14 @@ impl Client {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The addresses of the other end and of this one, as Redis shows them.
+    pub fn ends(&self, path: &str) -> (String, String) {
+        match self.address {
+            None => (format!("{path}:0"), format!("{path}:0")),
+            Some(Address { peer, own }) => (peer.to_string(), own.to_string()),
+        }
+    }
+
     /// A line of CLIENT LIST.
     pub fn describe(&self, path: &str) -> String {
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -87,11 +101,16 @@ impl Client {
                 flags.push(flag);
             }
         }
-        flags.push('U');
+        match self.address {
+            None => flags.push('U'),
+            Some(_) if flags.is_empty() => flags.push('N'),
+            Some(_) => {}
+        }
+        let (peer, own) = self.ends(path);
         let output = self.output_bytes.load(Ordering::Relaxed);
         let input = self.input_bytes.load(Ordering::Relaxed);
         format!(
-            "id={} addr={path}:0 laddr={path}:0 fd={} name={} age={} idle={idle} flags={flags} db={} sub={} psub={} \
+            "id={} addr={peer} laddr={own} fd={} name={} age={} idle={idle} flags={flags} db={} sub={} psub={} \
              ssub=0 multi={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=16384 rbp=0 obl={output} oll=0 \
              omem={output} tot-mem={} events=r cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,

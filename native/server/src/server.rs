@@ -1,17 +1,20 @@
 //! A server: its threads, from start to stop.
 
+use crate::auth::Password;
 use crate::control::{Bell, Control};
 use crate::event_loop::EventLoop;
 use crate::latency::Latencies;
 use crate::limits::Totals;
-use crate::listen::listen;
+use crate::listen::{listen, listen_tcp, Listener};
 use crate::registry::Registry;
 use crate::shared::{Mail, Mailbox, ServerOptions, Shared};
+use crate::tls::{config_of, Certificate, TlsOptions};
 use crate::tracking::Tracking;
 use mio::{Poll, Waker};
 use ramcache_core::error::{Code, Result, StoreError};
 use ramcache_core::store::Store;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -32,7 +35,12 @@ impl Server {
         let fail = |what: &str, error: std::io::Error| {
             StoreError::new(Code::Unavailable, format!("cannot {what} of the server: {error}"))
         };
-        let listener = listen(&options.path, &options.dir)?;
+        let tls = options.tcp.as_ref().and_then(|tcp| tcp.tls.as_ref()).map(config_of).transpose()?;
+        // First what may be taken: a socket file is only replaced by who serves all it is asked to.
+        let tcp = options.tcp.as_ref().map(listen_tcp).transpose()?;
+        let tcp_address = tcp.as_ref().map(|(_, address)| *address);
+        let mut listeners = vec![Listener::Unix(listen(&options.path, &options.dir)?)];
+        listeners.extend(tcp.map(|(listener, _)| Listener::Tcp(listener)));
         let count = options.threads.clamp(1, THREADS_MAX);
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
@@ -45,7 +53,11 @@ impl Server {
         }
         let totals = Arc::new(Totals::default());
         let began_ms = ramcache_core::clock::wall_ms();
+        let password = options.tcp.as_ref().and_then(|tcp| tcp.password.clone());
         let shared = Arc::new(Shared {
+            password: Password::new(password),
+            certificate: Certificate::new(tls),
+            tcp_address,
             control: Control::new(options.limits.control_bytes, Arc::clone(&totals)),
             totals,
             mailboxes,
@@ -67,10 +79,10 @@ impl Server {
             store,
             options,
         });
-        let mut listener = Some(listener);
         let mut threads = Vec::new();
         for (number, poll) in polls.into_iter().enumerate() {
-            let mut event_loop = EventLoop::new(Arc::clone(&shared), number, poll, listener.take());
+            let mut event_loop =
+                EventLoop::new(Arc::clone(&shared), number, poll, std::mem::take(&mut listeners));
             let thread = thread::Builder::new()
                 .name(format!("ramcache {number}"))
                 .spawn(move || event_loop.run())
@@ -84,15 +96,30 @@ impl Server {
         &self.shared.options.path
     }
 
+    /// Where it listens over TCP, if it does.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.shared.tcp_address
+    }
+
+    /// From now on these are password and certificate; whoever is connected stays so. `ERR_RAMCACHE_CONFIG`, and nothing
+    /// changes, for a certificate that is of no use.
+    pub fn set_credentials(&self, password: Option<Vec<u8>>, tls: Option<&TlsOptions>) -> Result<()> {
+        let tls = tls.map(config_of).transpose()?;
+        self.shared.password.set(password);
+        self.shared.certificate.set(tls);
+        Ok(())
+    }
+
     pub fn totals(&self) -> &Totals {
         &self.shared.totals
     }
 
-    /// Processes that are connected.
+    /// Processes of this machine that are connected.
     pub fn pids(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self.shared.registry.all().iter().map(|client| client.pid).collect();
         pids.sort_unstable();
         pids.dedup();
+        pids.retain(|pid| *pid != 0);
         pids
     }
 

@@ -14,6 +14,9 @@ pub struct Session {
     pub namespace: Namespace,
     pub namespace_name: String,
     pub client: Arc<Client>,
+    /// It has to give the password before it may do anything; and it has, or need not.
+    pub needs_password: bool,
+    pub is_authenticated: bool,
     /// The connection is closed once its replies are written.
     pub is_closing: bool,
     /// CLIENT NO-TOUCH: reads do not count as uses.

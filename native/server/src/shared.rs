@@ -1,5 +1,6 @@
 //! What all threads of a server share.
 
+use crate::auth::Password;
 use crate::control::Control;
 use crate::latency::Latencies;
 use crate::limits::{Limits, Totals};
@@ -7,11 +8,13 @@ use crate::monitor::Monitors;
 use crate::pubsub::{Message, PubSub};
 use crate::registry::{Client, Registry};
 use crate::slowlog::Slowlog;
+use crate::tls::{Certificate, TlsOptions};
 use crate::tracking::{Invalidation, Tracking};
+use crate::transport::Socket;
 use crate::worker::Durability;
-use mio::net::UnixStream;
 use mio::Waker;
 use ramcache_core::store::Store;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -27,11 +30,24 @@ pub struct NamespaceSettings {
     pub durability: Option<Durability>,
 }
 
+/// Where a server listens beside its Unix socket, and who may say something there.
+#[derive(Clone, Default)]
+pub struct TcpOptions {
+    /// A name or an address of this machine.
+    pub host: String,
+    /// 0 takes a free one.
+    pub port: u16,
+    pub password: Option<Vec<u8>>,
+    pub tls: Option<TlsOptions>,
+}
+
 /// How a server is started.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerOptions {
     /// Of the socket; at most [`crate::listen::PATH_BYTES_MAX`] bytes.
     pub path: PathBuf,
+    /// `None`: nobody but processes of this machine can connect.
+    pub tcp: Option<TcpOptions>,
     /// Directory of the store.
     pub dir: PathBuf,
     /// Arena files, for those who read them.
@@ -51,7 +67,7 @@ pub struct ServerOptions {
 /// What one thread is told by others.
 pub enum Mail {
     Accepted {
-        stream: UnixStream,
+        socket: Socket,
         client: Arc<Client>,
     },
     /// The control plane has answered a request.
@@ -125,6 +141,10 @@ impl Mailbox {
 pub struct Shared {
     pub store: Arc<Store>,
     pub options: ServerOptions,
+    pub password: Password,
+    pub certificate: Certificate,
+    /// Where it listens over TCP.
+    pub tcp_address: Option<SocketAddr>,
     pub totals: Arc<Totals>,
     pub control: Control,
     pub mailboxes: Vec<Mailbox>,

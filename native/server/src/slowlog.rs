@@ -1,7 +1,10 @@
 //! Commands that took long, the newest first.
 
+use crate::commands::Command;
 use crate::frame::Args;
+use crate::registry::Client;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +21,7 @@ pub struct Slow {
     pub at_s: u64,
     pub duration_us: u64,
     pub args: Vec<Vec<u8>>,
+    pub client_address: String,
     pub client_name: String,
 }
 
@@ -44,14 +48,20 @@ impl Slowlog {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers a command if it took long enough.
-    pub fn note(&self, duration: Duration, args: Args, client_name: impl FnOnce() -> String) {
+    /// Remembers a command if it took long enough, without its passwords. `path` is that of the Unix socket.
+    pub fn note(&self, duration: Duration, command: &Command, args: Args, client: &Client, path: &Path) {
         let slower_than = self.slower_than_us.load(Ordering::Relaxed);
         if slower_than < 0 || duration.as_micros() < slower_than as u128 {
             return;
         }
         let length_max = self.length_max.load(Ordering::Relaxed);
+        let secrets = command.secrets(args);
         let mut shown: Vec<Vec<u8>> = args.from(0).take(ARGS_MAX).map(shorten).collect();
+        for (number, arg) in shown.iter_mut().enumerate() {
+            if secrets.contains(&number) {
+                *arg = b"(redacted)".to_vec();
+            }
+        }
         if args.len() > ARGS_MAX {
             let left = args.len() - ARGS_MAX + 1;
             shown[ARGS_MAX - 1] = format!("... ({left} more arguments)").into_bytes();
@@ -64,7 +74,8 @@ impl Slowlog {
             at_s: ramcache_core::clock::wall_ms() / 1000,
             duration_us: duration.as_micros() as u64,
             args: shown,
-            client_name: client_name(),
+            client_address: client.ends(&path.display().to_string()).0,
+            client_name: client.texts().name.clone(),
         }));
         entries.1.truncate(length_max);
     }

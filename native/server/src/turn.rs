@@ -1,7 +1,7 @@
 //! A turn of a connection: read, run commands, write. Bounded, so that others get theirs.
 
 use crate::client::{Connection, Slot};
-use crate::commands::{self, Command, ALONE, AT_ONCE, COMMANDS, LISTENING, READ};
+use crate::commands::{self, Command, ALONE, AT_ONCE, COMMANDS, LISTENING, READ, UNKNOWN};
 use crate::context::{Context, Progress, Stop, Want};
 use crate::event_loop::{Address, EventLoop};
 use crate::frame::{Args, Decoded, OwnedArgs};
@@ -9,13 +9,14 @@ use crate::limits::count;
 use crate::reply::{Reply, Resp};
 use crate::server::THREADS_MAX;
 use crate::session::Session;
+use crate::transport::Received;
 use crate::waiting::{For, Waiting};
 use crate::worker::Durability;
 use ramcache_core::below::Reached;
 use ramcache_core::error::{Code, StoreError};
 use ramcache_core::ops::read::{Lookup, Nothing, Seen};
 use ramcache_core::sync::Ordering;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -74,13 +75,18 @@ impl EventLoop {
     /// The end of a turn: writes, and closes what is over.
     pub fn finish(&mut self, place: usize) {
         let Some(mut connection) = self.connections[place].take() else { return };
+        // What was held back may go on when all of it could be sent: no event will say so.
+        let was_held_back = !self.can_go_on(&connection);
         self.send(&mut connection);
         self.account(&mut connection);
-        let is_more = !connection.is_starved && !connection.is_broken && self.can_go_on(&connection);
+        self.note_admission(&mut connection);
+        let is_more =
+            (!connection.is_starved || was_held_back) && !connection.is_broken && self.can_go_on(&connection);
         let is_over = connection.is_broken
             || ((connection.session.is_closing || connection.is_ended || self.is_stopping())
                 && connection.slots.is_empty()
                 && connection.output.is_empty()
+                && connection.transport.is_flushed()
                 && !is_more);
         self.connections[place] = Some(connection);
         if is_over {
@@ -112,7 +118,8 @@ impl EventLoop {
     }
 
     fn can_go_on(&self, connection: &Connection) -> bool {
-        !connection.session.is_closing && connection.output_bytes() < self.worker.limits.output_high_bytes
+        !connection.session.is_closing
+            && connection.output_bytes() < connection.output_high_bytes(&self.worker.limits)
     }
 
     /// Reads some bytes; whether there were any.
@@ -122,20 +129,19 @@ impl EventLoop {
             || self.is_stopping()
             || connection.decoder.wanted_bytes() == 0
                 && connection.decoder.held_bytes() >= limits.pending_bytes
-            || connection.output_bytes() >= limits.output_high_bytes;
+            || connection.output_bytes() >= connection.output_high_bytes(limits);
         if !connection.is_readable || is_held_back || connection.is_ended {
             return false;
         }
         self.now = None;
-        match connection.stream.read(&mut self.received) {
-            Ok(0) => {
+        match connection.transport.read(&mut self.received) {
+            Ok(Received { bytes: 0, .. }) => {
                 connection.is_ended = true;
                 false
             }
-            Ok(bytes) => {
+            Ok(Received { bytes, is_more }) => {
                 *received += bytes;
-                // A short read has emptied the socket; what comes later rings again.
-                connection.is_readable = bytes == self.received.len() || connection.is_hung_up;
+                connection.is_readable = is_more || connection.is_hung_up;
                 connection.decoder.push(&self.received[..bytes]);
                 self.shared.totals.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
                 if connection.decoder.held_bytes() > limits.pending_bytes {
@@ -148,7 +154,12 @@ impl EventLoop {
                 false
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => true,
-            Err(_) => {
+            Err(error) => {
+                if error.kind() == ErrorKind::InvalidData {
+                    count(&self.shared.totals.tls_failures);
+                    // The other side is told why.
+                    let _ = connection.transport.flush();
+                }
                 connection.is_broken = true;
                 false
             }
@@ -158,7 +169,7 @@ impl EventLoop {
     fn send(&mut self, connection: &mut Connection) {
         connection.release_replies();
         while connection.is_writable && connection.sent < connection.output.len() && !connection.is_broken {
-            match connection.stream.write(&connection.output[connection.sent..]) {
+            match connection.transport.write(&connection.output[connection.sent..]) {
                 Ok(bytes) => {
                     connection.sent += bytes;
                     self.shared.totals.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -166,6 +177,13 @@ impl EventLoop {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => connection.is_broken = true,
+            }
+        }
+        if connection.is_writable && !connection.is_broken {
+            match connection.transport.flush() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
+                Err(error) if error.kind() != ErrorKind::Interrupted => connection.is_broken = true,
+                _ => {}
             }
         }
         if connection.sent == connection.output.len() {
@@ -202,7 +220,7 @@ impl EventLoop {
             count(&totals.input_total_hits);
             connection.is_broken = true;
         }
-        if output >= limits.output_high_bytes {
+        if output >= connection.output_high_bytes(limits) {
             count(&totals.output_high_hits);
             if output > limits.output_hard_bytes || all_output > limits.output_total_bytes {
                 count(&totals.output_hard_hits);
@@ -214,13 +232,15 @@ impl EventLoop {
     /// Runs the next command that has come; whether there was one that may begin.
     fn run_next(&mut self, connection: &mut Connection, place: usize) -> bool {
         let limits = &self.worker.limits;
-        if connection.session.is_closing || connection.output_bytes() >= limits.output_high_bytes {
+        if connection.session.is_closing || connection.output_bytes() >= connection.output_high_bytes(limits)
+        {
             return false;
         }
         if connection.slots.len() >= limits.waiting {
             count(&self.shared.totals.waiting_hits);
             return false;
         }
+        connection.decoder.is_newcomer = !connection.is_admitted();
         match connection.decoder.next(limits) {
             Decoded::More => return false,
             Decoded::Broken(text) => {
@@ -259,6 +279,9 @@ impl EventLoop {
             return self.refuse(connection, &commands::wrong_arity(command.name));
         }
         let session = &connection.session;
+        if !session.is_authenticated && !command.has(UNKNOWN) {
+            return self.refuse(connection, crate::auth::REQUIRED);
+        }
         if session.resp == Resp::Two && session.subscriptions() > 0 && !command.has(LISTENING) {
             let text = format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
@@ -368,7 +391,8 @@ impl EventLoop {
             let took = now - began;
             self.now = Some(now);
             shared.latencies.note(self.number, number, took);
-            shared.slowlog.note(took, args, || context.session.client.texts().name.clone());
+            let client = &context.session.client;
+            shared.slowlog.note(took, command, args, client, &shared.options.path);
             if !matches!(ended, Err(Stop::Cold | Stop::Control)) {
                 context.commit_counts();
             }

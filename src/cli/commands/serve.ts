@@ -14,16 +14,18 @@ const flagKeys = {
   ssd: 'tiers.ssd.path',
   hdd: 'tiers.hdd.path',
   'socket-group': 'socketGroup',
+  host: 'tcp.host',
+  port: 'tcp.port',
+  'password-file': 'tcp.passwordFile',
+  'tls-cert': 'tcp.tls.cert',
+  'tls-key': 'tcp.tls.key',
+  'tls-ca': 'tcp.tls.ca',
   metrics: 'metrics',
   log: 'log',
 } as const
 
 /** Of the interface, but not of this version. */
 const laterFlags = [
-  'port',
-  'password-file',
-  'tls-cert',
-  'tls-key',
   'peer-listen',
   'peer',
   'peer-key-file',
@@ -42,6 +44,12 @@ export const CONFIG_OPTIONS = {
   ssd: { type: 'string' },
   hdd: { type: 'string' },
   'socket-group': { type: 'string' },
+  host: { type: 'string' },
+  port: { type: 'string' },
+  'password-file': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  'tls-ca': { type: 'string' },
   metrics: { type: 'string' },
   log: { type: 'string' },
   config: { type: 'string' },
@@ -53,11 +61,16 @@ export const serveCommand: Command = {
 
 Owns the store of a directory and serves it on a Unix socket, to Redis clients and to connect(). Stays in the foreground;
 prints one line, ready unix://PATH, when clients can connect. SIGTERM and SIGINT stop it: what was written is brought
-to disk first. A second one ends it at once. SIGHUP reads the configuration again: memory changes, the rest is named.
+to disk first. A second one ends it at once. SIGHUP reads the configuration again: memory, the
+password and certificates change, the rest is named.
 
   -d, --dir DIR          directory of the store
   -s, --socket PATH      where it listens; by default DIR/ramcache.sock
   --socket-group GROUP   whose members may connect too; by default only this user
+  --port N               listens over TCP too, at --host (127.0.0.1); needs --password-file, --tls-ca, or both
+  --password-file FILE   has the password in its only line
+  --tls-cert, --tls-key FILE   certificate (with those between it and its root) and key, PEM: over TCP it speaks TLS
+  --tls-ca FILE          clients need a certificate that one of these vouches for
   --memory SIZE          RAM for everything it holds (512mb, 4gb); by default a third of what there is
   --ssd PATH             directory of the SSD tier; by default DIR/ssd
   --hdd PATH             directory of the HDD tier; by default there is none
@@ -65,7 +78,7 @@ to disk first. A second one ends it at once. SIGHUP reads the configuration agai
   --log LEVEL            error, warn or info, which is the default
   --config FILE          JSON with comments; by default RAMCACHE_CONFIG, ./ramcache.json, /etc/ramcache/ramcache.json
 
-A flag counts more than the environment (RAMCACHE_DIR, _SOCKET, _MEMORY, _LOG), and that more than the file.
+A flag counts more than the environment (RAMCACHE_DIR, _SOCKET, _MEMORY, _PASSWORD_FILE, _LOG), and that more than the file.
 `,
   options: {
     ...CONFIG_OPTIONS,

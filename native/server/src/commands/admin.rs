@@ -43,7 +43,7 @@ fn settings(context: &Context) -> Vec<(&'static str, String)> {
     vec![
         ("appendfsync", "everysec".into()),
         ("appendonly", if has_tiers { "yes" } else { "no" }.into()),
-        ("bind", String::new()),
+        ("bind", shared.tcp_address.map_or(String::new(), |address| address.ip().to_string())),
         ("client-query-buffer-limit", limits.frame_bytes.to_string()),
         ("databases", super::connection::DATABASES.to_string()),
         ("dir", shared.options.dir.display().to_string()),
@@ -53,7 +53,7 @@ fn settings(context: &Context) -> Vec<(&'static str, String)> {
         ("maxmemory", shared.store.budget_bytes().to_string()),
         ("maxmemory-policy", if has_tiers { "noeviction" } else { "allkeys-lfu" }.into()),
         ("notify-keyspace-events", String::new()),
-        ("port", "0".into()),
+        ("port", shared.tcp_address.map_or(0, |address| address.port()).to_string()),
         ("proto-max-bulk-len", limits.bulk_bytes.to_string()),
         ("requirepass", String::new()),
         ("save", String::new()),
@@ -252,7 +252,6 @@ pub fn slowlog(context: &mut Context, args: Args) -> Run {
             let count = if count < 0 { usize::MAX } else { count as usize };
             let entries = shared.slowlog.entries();
             let shown: Vec<_> = entries.iter().take(count).collect();
-            let path = shared.options.path.display().to_string();
             let mut reply = context.reply();
             reply.array(shown.len());
             for entry in shown {
@@ -264,7 +263,7 @@ pub fn slowlog(context: &mut Context, args: Args) -> Run {
                 for arg in &entry.args {
                     reply.bulk(arg);
                 }
-                reply.bulk(format!("{path}:0").as_bytes());
+                reply.bulk(entry.client_address.as_bytes());
                 reply.bulk(entry.client_name.as_bytes());
             }
             Ok(())

@@ -48,6 +48,9 @@ fn describe(context: &mut Context, command: &Command) {
     if command.has(super::ADMIN) {
         flags.push("admin");
     }
+    if command.has(super::UNKNOWN) {
+        flags.push("no_auth");
+    }
     let (first, last, step) = command.keys;
     let mut reply = context.reply();
     reply.array(10);

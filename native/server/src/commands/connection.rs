@@ -1,6 +1,7 @@
 //! Commands about the connection itself.
 
 use super::{is_word, tracking, unknown_subcommand, wrong_arity};
+use crate::auth;
 use crate::context::{error, integer, Context, Run, SYNTAX};
 use crate::frame::Args;
 use crate::reply::Resp;
@@ -33,12 +34,26 @@ pub fn quit(context: &mut Context, _args: Args) -> Run {
     Ok(())
 }
 
-pub fn auth(_context: &mut Context, args: Args) -> Run {
+pub fn auth(context: &mut Context, args: Args) -> Run {
     match args.len() {
-        2 => error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"),
-        3 => error("WRONGPASS invalid username-password pair or user is disabled."),
-        _ => error(SYNTAX),
+        2 if !context.worker.shared.password.is_set() => return error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"),
+        2 => authenticate(context, auth::USER, args.get(1))?,
+        3 => authenticate(context, args.get(1), args.get(2))?,
+        _ => return error(SYNTAX),
     }
+    context.reply().ok();
+    Ok(())
+}
+
+/// Who was known stays so when it is wrong.
+fn authenticate(context: &mut Context, user: &[u8], password: &[u8]) -> Run {
+    let shared = &context.worker.shared;
+    if !shared.password.admits(user, password) {
+        crate::limits::count(&shared.totals.wrong_passwords);
+        return error(auth::WRONG);
+    }
+    context.session.is_authenticated = true;
+    Ok(())
 }
 
 /// Databases that SELECT knows: number 0 is the namespace `default`, the others `db<n>`.
@@ -76,7 +91,8 @@ pub fn hello(context: &mut Context, args: Args) -> Run {
             let left = args.len() - at - 1;
             match args.get(at) {
                 option if is_word(option, "auth") && left >= 2 => {
-                    return error("WRONGPASS invalid username-password pair or user is disabled.");
+                    authenticate(context, args.get(at + 1), args.get(at + 2))?;
+                    at += 3;
                 }
                 option if is_word(option, "setname") && left >= 1 => {
                     name = Some(client_text(args.get(at + 1), "Client names")?);
@@ -88,6 +104,9 @@ pub fn hello(context: &mut Context, args: Args) -> Run {
                 }
             }
         }
+    }
+    if !context.session.is_authenticated {
+        return error(auth::HELLO_REQUIRED);
     }
     context.session.resp = resp;
     let number = if resp == Resp::Three { 3 } else { 2 };
@@ -120,6 +139,7 @@ pub fn reset(context: &mut Context, _args: Args) -> Run {
     super::own::select(context, b"default")?;
     context.session.resp = Resp::Two;
     context.session.is_no_touch = false;
+    context.session.is_authenticated = !context.session.needs_password;
     let shared = std::sync::Arc::clone(&context.worker.shared);
     super::end_subscriptions(context.session, &shared.pubsub);
     super::end_tracking(context.session, &shared);

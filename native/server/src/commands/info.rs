@@ -78,7 +78,7 @@ fn server(shared: &Shared) -> Fields {
         ("multiplexing_api", "epoll".into()),
         ("process_id", std::process::id().to_string()),
         ("run_id", shared.run_id.clone()),
-        ("tcp_port", "0".into()),
+        ("tcp_port", shared.tcp_address.map_or(0, |address| address.port()).to_string()),
         ("server_time_usec", now_us.to_string()),
         ("uptime_in_seconds", uptime.to_string()),
         ("uptime_in_days", (uptime / 86400).to_string()),

@@ -43,6 +43,9 @@ pub const AT_ONCE: u32 = 32;
 /// Works while a RESP2 connection listens to channels.
 pub const LISTENING: u32 = 64;
 
+/// Works before the client has said who it is.
+pub const UNKNOWN: u32 = 128;
+
 pub struct Command {
     pub name: &'static str,
     /// With the name; negative = at least so many.
@@ -69,7 +72,7 @@ macro_rules! table {
 
 table! {
     "append" 3 [WRITE FAST] ONE_KEY ranges::append;
-    "auth" -2 [FAST] NO_KEYS connection::auth;
+    "auth" -2 [FAST UNKNOWN] NO_KEYS connection::auth;
     "bgsave" -1 [ADMIN] NO_KEYS own::to_control;
     "cl.throttle" -5 [WRITE FAST] ONE_KEY limits::throttle;
     "client" -2 [ADMIN] NO_KEYS connection::client;
@@ -94,7 +97,7 @@ table! {
     "getex" -2 [WRITE FAST] ONE_KEY strings::getex;
     "getrange" 4 [READ] ONE_KEY ranges::getrange;
     "getset" 3 [WRITE FAST] ONE_KEY strings::getset;
-    "hello" -1 [FAST] NO_KEYS connection::hello;
+    "hello" -1 [FAST UNKNOWN] NO_KEYS connection::hello;
     "incr" 2 [WRITE FAST] ONE_KEY counters::incr;
     "incrby" 3 [WRITE FAST] ONE_KEY counters::incrby;
     "incrbyfloat" 3 [WRITE FAST] ONE_KEY counters::incrbyfloat;
@@ -121,7 +124,7 @@ table! {
     "publish" 3 [FAST] NO_KEYS pubsub::publish;
     "pubsub" -2 [] NO_KEYS pubsub::pubsub;
     "punsubscribe" -1 [LISTENING] NO_KEYS pubsub::punsubscribe;
-    "quit" -1 [FAST AT_ONCE LISTENING] NO_KEYS connection::quit;
+    "quit" -1 [FAST AT_ONCE LISTENING UNKNOWN] NO_KEYS connection::quit;
     "randomkey" 1 [READ] NO_KEYS scans::randomkey;
     "rc.abandon" -4 [WRITE FAST] NO_KEYS leases::abandon;
     "rc.blob.abort" 2 [WRITE] NO_KEYS own::to_control;
@@ -156,7 +159,7 @@ table! {
     "rc.unlock" -4 [WRITE FAST] NO_KEYS locks::unlock;
     "rename" 3 [WRITE ALONE] TWO_KEYS copies::rename;
     "renamenx" 3 [WRITE ALONE FAST] TWO_KEYS copies::renamenx;
-    "reset" 1 [FAST AT_ONCE LISTENING] NO_KEYS connection::reset;
+    "reset" 1 [FAST AT_ONCE LISTENING UNKNOWN] NO_KEYS connection::reset;
     "save" 1 [ADMIN] NO_KEYS own::to_control;
     "scan" -2 [READ] NO_KEYS scans::scan;
     "select" 2 [FAST] NO_KEYS connection::select;

@@ -35,9 +35,13 @@ fn put_hex(digits: &mut [u8], number: u64) {
 }
 
 pub fn open(context: &mut Context, args: Args) -> Run {
+    let client = &context.session.client;
     match args.len() {
         1 => {}
-        2 if is_word(args.get(1), "join") => context.session.client.is_joined.store(true, Ordering::Relaxed),
+        // Only a process of this machine can own the store.
+        2 if is_word(args.get(1), "join") => {
+            client.is_joined.store(client.address.is_none(), Ordering::Relaxed);
+        }
         _ => return error(SYNTAX),
     }
     let shared = std::sync::Arc::clone(&context.worker.shared);
