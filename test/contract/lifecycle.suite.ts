@@ -23,6 +23,9 @@ export const calls: Readonly<Record<string, (cache: Cache, options?: { signal: A
   incr: (cache, options) => cache.incr('k', 1, options),
   decr: (cache, options) => cache.decr('k', 1, options),
   cas: (cache, options) => cache.cas('k', 1, 2, options),
+  lock: (cache, options) => cache.lock('k', options),
+  tryLock: (cache, options) => cache.tryLock('k', options),
+  limiter: (cache) => cache.limiter('api', { limit: 1, window: 1 }),
   clear: (cache, options) => cache.clear(options),
   invalidateTags: (cache, options) => cache.invalidateTags(['t'], options),
   stats: (cache, options) => cache.stats(options),
@@ -36,8 +39,8 @@ export const calls: Readonly<Record<string, (cache: Cache, options?: { signal: A
 }
 
 /** Those that return no promise. */
-const synchronous = ['getSync', 'namespace', 'createWriteStream']
-const aborting = Object.keys(calls).filter((name) => name !== 'getSync' && name !== 'namespace')
+const synchronous = ['getSync', 'namespace', 'limiter', 'createWriteStream']
+const aborting = Object.keys(calls).filter((name) => !['getSync', 'namespace', 'limiter'].includes(name))
 
 export function lifecycleContract(subject: Subject): void {
   it.each(Object.keys(calls))('%s fails on a closed cache', async (name) => {

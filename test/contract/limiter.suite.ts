@@ -7,10 +7,14 @@ import type { Subject } from './cache.suite.ts'
 
 export function limiterContract(subject: Subject): void {
   const options = { limit: 3, window: '1s' }
+  let last = 0
+  /** Nothing but time empties a limiter, and some tests share a store. */
+  const fresh = () => `api-${++last}`
 
   it('admits points up to its limit, and again when the window has room', async () => {
-    const limiter = subject.cache.limiter('api', options)
-    expect(limiter.name).toBe('api')
+    const name = fresh()
+    const limiter = subject.cache.limiter(name, options)
+    expect(limiter.name).toBe(name)
     expect(await limiter.consume('k')).toEqual({
       allowed: true,
       limit: 3,
@@ -33,14 +37,15 @@ export function limiterContract(subject: Subject): void {
   })
 
   it('is shared by who has the store, and apart from other keys, names and namespaces', async () => {
+    const name = fresh()
     const { cache } = subject
     await using other = await connect(`unix://${join(subject.dir, 'ramcache.sock')}`)
-    const limiter = cache.limiter('api', options)
+    const limiter = cache.limiter(name, options)
     expect((await limiter.consume('k', 2)).allowed).toBe(true)
-    expect((await other.limiter('api', options).consume('k', 2)).allowed).toBe(false)
-    expect((await other.limiter('api', options).consume(Buffer.from('k'))).consumed).toBe(3)
-    expect((await other.limiter('API', options).consume('k', 3)).allowed).toBe(true)
-    expect((await cache.namespace('a').limiter('api', options).consume('k', 3)).allowed).toBe(true)
+    expect((await other.limiter(name, options).consume('k', 2)).allowed).toBe(false)
+    expect((await other.limiter(name, options).consume(Buffer.from('k'))).consumed).toBe(3)
+    expect((await other.limiter(name.toUpperCase(), options).consume('k', 3)).allowed).toBe(true)
+    expect((await cache.namespace('a').limiter(name, options).consume('k', 3)).allowed).toBe(true)
     expect((await limiter.consume('l', 3)).allowed).toBe(true)
     expect((await limiter.consume()).consumed).toBe(1)
     expect((await limiter.consume(undefined, 2)).consumed).toBe(3)
@@ -52,7 +57,8 @@ export function limiterContract(subject: Subject): void {
   })
 
   it('warns, and denies for as long as its penalty', async () => {
-    const limiter = subject.cache.limiter('api', { limit: 200, window: '1s', warn: 175, penalty: '10s' })
+    const name = fresh()
+    const limiter = subject.cache.limiter(name, { limit: 200, window: '1s', warn: 175, penalty: '10s' })
     expect((await limiter.consume('k', 174)).warned).toBe(false)
     expect((await limiter.consume('k')).warned).toBe(true)
     expect(await limiter.consume('k', 26)).toMatchObject({
@@ -69,7 +75,8 @@ export function limiterContract(subject: Subject): void {
   })
 
   it('looks, counts in any case, takes back and forgets', async () => {
-    const limiter = subject.cache.limiter('api', options)
+    const name = fresh()
+    const limiter = subject.cache.limiter(name, options)
     expect(await limiter.get('k')).toMatchObject({ allowed: true, consumed: 0, resetMs: 0 })
     expect(await limiter.penalty('k', 5)).toMatchObject({ allowed: false, consumed: 5, remaining: 0 })
     expect(await limiter.consume('k')).toMatchObject({ allowed: false, consumed: 5 })
@@ -82,8 +89,9 @@ export function limiterContract(subject: Subject): void {
   })
 
   it('goes on while everything else is evicted', async () => {
+    const name = fresh()
     const { cache } = subject
-    const limiter = cache.limiter('api', options)
+    const limiter = cache.limiter(name, options)
     for (let number = 0; number < 50; number++) await limiter.consume(`k${number}`, 3)
     for (let number = 0; number < 400; number++) await cache.set(`k${number}`, Buffer.alloc(60_000))
     for (let number = 0; number < 50; number++) {
@@ -92,8 +100,9 @@ export function limiterContract(subject: Subject): void {
   })
 
   it('refuses bad options, points and keys by name', async () => {
+    const name = fresh()
     const { cache } = subject
-    for (const [bad, name] of [
+    for (const [bad, word] of [
       [{ limit: 0, window: 1 }, 'limit'],
       [{ limit: 1.5, window: 1 }, 'limit'],
       [{ limit: 1 }, 'window'],
@@ -102,13 +111,13 @@ export function limiterContract(subject: Subject): void {
       [{ limit: 1, window: 1, penalty: '-1s' }, 'penalty'],
       [{ limit: 1, window: 1, widnow: 1 }, 'window'],
     ] as const) {
-      const error = await failure('ERR_RAMCACHE_CONFIG', () => cache.limiter('api', bad as never))
-      expect(error.message).toContain(name)
+      const error = await failure('ERR_RAMCACHE_CONFIG', () => cache.limiter(name, bad as never))
+      expect(error.message).toContain(word)
     }
-    for (const name of ['', ' x', 'x'.repeat(65), 1]) {
-      await failure('ERR_RAMCACHE_CONFIG', () => cache.limiter(name as never, options))
+    for (const bad of ['', ' x', 'x'.repeat(65), 1]) {
+      await failure('ERR_RAMCACHE_CONFIG', () => cache.limiter(bad as never, options))
     }
-    const limiter = cache.limiter('api', options)
+    const limiter = cache.limiter(name, options)
     for (const points of [0, 4, 1.5, '1']) {
       await failure('ERR_RAMCACHE_CONFIG', () => limiter.consume('k', points as never))
     }
@@ -118,9 +127,9 @@ export function limiterContract(subject: Subject): void {
     const aborted = AbortSignal.abort(new Error('enough'))
     await expect(limiter.consume('k', 1, { signal: aborted })).rejects.toThrow('enough')
     const { cache: closed } = await subject.open({})
-    const late = closed.limiter('api', options)
+    const late = closed.limiter(name, options)
     await closed.close()
     await failure('ERR_RAMCACHE_CLOSED', () => late.consume('k'))
-    await failure('ERR_RAMCACHE_CLOSED', () => closed.limiter('api', options))
+    await failure('ERR_RAMCACHE_CLOSED', () => closed.limiter(name, options))
   })
 }
