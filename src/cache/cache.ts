@@ -74,10 +74,9 @@ class OwnerCache extends ReadCache<Space> implements Cache {
     this.#namespaces = namespaces
     this.#ttlMs = settings.ttlMs
     this.#durability = settings.durability ?? (engine.hasTiers ? 'async' : 'none')
-    const { ttlMs, onFull, pin } = settings
-    this.#isExpendable = onFull === 'evict-coldest'
-    if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
-    if (pin !== undefined) engine.setPins(name, pin)
+    const { ttlMs } = settings
+    this.#isExpendable = settings.onFull === 'evict-coldest'
+    applyTo(engine, name, settings)
     this.#defaults =
       ttlMs === undefined && this.#durability !== 'none'
         ? undefined
@@ -389,10 +388,7 @@ export function ownerCache(
 ): Cache {
   const settings = { isFrozen, ...namespaces[defaultNamespace] }
   // Also of those that nobody uses yet.
-  for (const [name, { onFull, pin }] of Object.entries(namespaces)) {
-    if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
-    if (pin !== undefined) engine.setPins(name, pin)
-  }
+  for (const [name, settings] of Object.entries(namespaces)) applyTo(engine, name, settings)
   return new OwnerCache(
     new Lifetime(engine, blobs, stop, scans),
     engine,
@@ -402,6 +398,13 @@ export function ownerCache(
     settings,
     true,
   )
+}
+
+/** What the store itself has to know of a namespace. */
+function applyTo(engine: Engine, name: string, { onFull, pin, quotaBytes }: ValidatedNamespace): void {
+  if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
+  if (pin !== undefined) engine.setPins(name, pin)
+  if (quotaBytes !== undefined) engine.setQuota(name, quotaBytes)
 }
 
 export function copyKey(key: Key): Key {

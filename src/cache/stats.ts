@@ -40,10 +40,10 @@ export function statsOf(counters: EngineCounters, owner: Stats['owner'], uptimeS
 
 function namespacesOf(counters: EngineCounters): Record<string, NamespaceStats> {
   const stats: Record<string, NamespaceStats> = {}
-  for (const [name, { entries, bytes, hits, misses }] of Object.entries(counters.namespaces)) {
+  for (const [name, { entries, bytes, hits, misses, ...quota }] of Object.entries(counters.namespaces)) {
     // Defined, not assigned: a namespace may be called `__proto__`.
     Object.defineProperty(stats, name, {
-      value: { entries, bytes, hits, misses, hitRate: rate(hits, misses) },
+      value: { entries, bytes, hits, misses, hitRate: rate(hits, misses), ...quota },
       enumerable: true,
     })
   }

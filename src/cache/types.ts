@@ -253,6 +253,9 @@ export interface NamespaceStats {
   readonly hits: number
   readonly misses: number
   readonly hitRate: number
+  /** Of a namespace with a `quota`: what it takes of RAM, everything counted, and the quota. */
+  readonly ramBytes?: number
+  readonly quotaBytes?: number
 }
 
 /** Counts since the store was opened. Sizes are bytes, rates 0 to 1; what this version does not have is 0. */

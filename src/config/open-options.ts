@@ -55,6 +55,7 @@ export interface ValidatedNamespace {
   readonly isFrozen?: boolean
   readonly onFull?: OnFull
   readonly pin?: boolean
+  readonly quotaBytes?: number
 }
 
 /** @internal A tier on a disk; sizes in bytes. */
@@ -108,15 +109,7 @@ const openFields = [
   'ownerTimeout',
 ] as const
 const openLater = ['peers', 'tcp', 'metrics', 'acl'] as const
-const namespaceLater = [
-  'quota',
-  'policy',
-  'replicate',
-  'keep',
-  'onPartition',
-  'staleAfterMs',
-  'compression',
-] as const
+const namespaceLater = ['policy', 'replicate', 'keep', 'onPartition', 'staleAfterMs', 'compression'] as const
 
 /** @internal Throws ERR_RAMCACHE_CONFIG; otherwise every default is filled in, in bytes and milliseconds. */
 export function validateOpen(options: unknown, reader: MachineReader = machine): ValidatedOpen {
@@ -273,12 +266,21 @@ function validateNamespaces(namespaces: unknown, hasTiers: boolean): Record<stri
   return validated
 }
 
+/** A few entries, and more than any machine has. */
+const quotaBytesMin = 4096
+const quotaBytesMax = 1024 ** 5
+
 /** @internal The settings of one namespace, here and in `cache.namespace(name, options)`. */
 export function validateNamespace(options: unknown, where: string): ValidatedNamespace {
-  checkFields(options, where, ['ttl', 'durability', 'frozen', 'onFull', 'pin', 'ack'], namespaceLater)
+  checkFields(
+    options,
+    where,
+    ['ttl', 'durability', 'frozen', 'onFull', 'pin', 'quota', 'ack'],
+    namespaceLater,
+  )
   const durability = checkDurability(options.durability, where)
   checkAck(options.ack, where)
-  const { ttl, onFull, pin } = options
+  const { ttl, onFull, pin, quota } = options
   const isFrozen = checkFrozen(options.frozen, where)
   if (pin !== undefined && typeof pin !== 'boolean') {
     throw configError(`pin of ${where} must be true or false, not ${show(pin)}`)
@@ -292,6 +294,9 @@ export function validateNamespace(options: unknown, where: string): ValidatedNam
     ...(isFrozen === undefined ? {} : { isFrozen }),
     ...(onFull === undefined ? {} : { onFull }),
     ...(pin === undefined ? {} : { pin }),
+    ...(quota === undefined
+      ? {}
+      : { quotaBytes: parseSize(quota, `quota of ${where}`, quotaBytesMin, quotaBytesMax) }),
   }
 }
 

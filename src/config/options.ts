@@ -97,6 +97,12 @@ export interface NamespaceOptions {
    * ERR_RAMCACHE_FULL. Default false.
    */
   pin?: boolean
+  /**
+   * Bytes of RAM, everything counted (`'64mb'`, at least 4 KiB). Not a limit: while there is room the namespace may have
+   * more. Beyond it, whenever room has to be made, its entries leave RAM and those of others stay. Pinned entries are not
+   * counted. Default: none.
+   */
+  quota?: Size
   /** Who must have a write before it is acknowledged. `'local'` is the only value this version supports. */
   ack?: 'local'
 }

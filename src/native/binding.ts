@@ -316,6 +316,7 @@ export interface NativeModule extends LockBinding<NativeHandle> {
     evicts: number,
   ): Buffer
   setPins(handle: NativeHandle, namespace: string, pins: boolean): void
+  setQuota(handle: NativeHandle, namespace: string, bytes: number): void
   recallKey(handle: NativeHandle, namespace: number, key: Uint8Array): boolean
   setMayDrop(handle: NativeHandle, namespace: string, mayDrop: boolean): void
   isExpendable(handle: NativeHandle, record: Uint8Array): boolean

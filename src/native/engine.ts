@@ -237,6 +237,9 @@ export interface NamespaceCounters {
   readonly bytes: number
   readonly hits: number
   readonly misses: number
+  /** Of a namespace with a quota: what it takes of RAM, everything counted. */
+  readonly ramBytes?: number
+  readonly quotaBytes?: number
 }
 
 export interface LatencyCounters {
@@ -325,6 +328,8 @@ export interface Engine extends ReadEngine {
   settle(durability: Durability): Promise<void> | undefined
   /** Whether entries of a namespace are pinned when they are written. */
   setPins(namespace: string, pins: boolean): void
+  /** Bytes of RAM after which entries of a namespace leave before those of others. */
+  setQuota(namespace: string, bytes: number): void
   /** Whether entries of a namespace may be dropped when the last tier is full. */
   setMayDrop(namespace: string, mayDrop: boolean): void
   mayDrop(namespace: string): boolean

@@ -160,6 +160,10 @@ class NativeEngine extends EngineBase<NativeWriteSpace> implements Engine {
     binding().setPins(this.handle, namespace, pins)
   }
 
+  setQuota(namespace: string, bytes: number): void {
+    binding().setQuota(this.handle, namespace, bytes)
+  }
+
   setMayDrop(namespace: string, mayDrop: boolean): void {
     binding().setMayDrop(this.handle, namespace, mayDrop)
     if (mayDrop) this.#droppable.add(namespace)

@@ -210,7 +210,15 @@ export function badInputContract(subject: Subject, { hasDisk }: Kind): void {
     const { cache } = subject
     await cache.set('k', 1)
     const inRam = hasDisk ? [] : [{ durability: 'async' }]
-    for (const options of [{ ttl: 0 }, { tll: 5 }, { quota: '1mb' }, { durability: 'disk' }, ...inRam, 5]) {
+    for (const options of [
+      { ttl: 0 },
+      { tll: 5 },
+      { quota: '1kb' },
+      { quota: 'much' },
+      { durability: 'disk' },
+      ...inRam,
+      5,
+    ]) {
       await refused('ERR_RAMCACHE_CONFIG', () => cache.namespace('other', options as object), [])
     }
   })

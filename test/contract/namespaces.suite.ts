@@ -89,6 +89,18 @@ export function namespaceContract(subject: Subject): void {
     expect(namespaces['a/b']).toMatchObject({ entries: 1, bytes: 6, hits: 1, misses: 1, hitRate: 0.5 })
   })
 
+  it('has a quota that its statistics show, and that is no limit', async () => {
+    const { cache } = await subject.open({ memory: '4mb', namespaces: { tenant: { quota: '64kb' } } })
+    const tenant = cache.namespace('tenant')
+    for (let number = 0; number < 500; number++) await tenant.set(`k${number}`, 'x'.repeat(300))
+    for (let number = 0; number < 500; number++) expect(tenant.getSync(`k${number}`)).toBeDefined()
+    const { namespaces } = await cache.stats()
+    expect(namespaces.tenant?.quotaBytes).toBe(64 * 1024)
+    expect(namespaces.tenant?.ramBytes).toBeGreaterThan(500 * 300)
+    await cache.set('k', 'v')
+    expect((await cache.stats()).namespaces.default).not.toHaveProperty('quotaBytes')
+  })
+
   it('is closed without closing the store', async () => {
     const { cache } = subject
     const other = cache.namespace('other')

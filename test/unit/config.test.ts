@@ -239,7 +239,14 @@ describe('open options', () => {
     [{ dir: 'x', namespaces: { a: { ttl: 0 } } }, 'ttl of namespaces.a is 0, below the minimum of 1 ms'],
     [{ dir: 'x', namespaces: { a: { tll: 1 } } }, 'unknown option "tll" in namespaces.a; did you mean ttl?'],
     [{ dir: 'x', namespaces: { a: { pin: 1 } } }, 'pin of namespaces.a must be true or false, not 1'],
-    [{ dir: 'x', namespaces: { a: { quota: 1 } } }, 'the option quota of namespaces.a is not supported'],
+    [
+      { dir: 'x', namespaces: { a: { quota: 1 } } },
+      'quota of namespaces.a is 1, below the minimum of 4096 bytes',
+    ],
+    [
+      { dir: 'x', namespaces: { a: { policy: 'lru' } } },
+      'the option policy of namespaces.a is not supported',
+    ],
     [
       { dir: 'x', tiers: { ssd: false }, namespaces: { a: { durability: 'sync' } } },
       'durability "sync" of namespaces.a needs a disk',

@@ -51,8 +51,8 @@ pub const TAGS_BYTES_MAX: usize = 1024;
 
 pub const NAMESPACES_MAX: usize = 4096;
 pub const NAMESPACE_NAME_BYTES_MAX: usize = 64;
-/// Words of a namespace line: epoch, change counter, name length, tag floor, then the name, then entries and payload
-/// bytes.
+/// Words of a namespace line: epoch, change counter, name length, tag floor, then the name, entries, payload bytes,
+/// quota and bytes of RAM.
 pub const NAMESPACE_LINE: usize = 16;
 pub const NAMESPACE_EPOCH: usize = 0;
 pub const NAMESPACE_CHANGES: usize = 1;
@@ -62,6 +62,9 @@ pub const NAMESPACE_TAG_FLOOR: usize = 3;
 pub const NAMESPACE_NAME: usize = 4;
 pub const NAMESPACE_ENTRIES: usize = 12;
 pub const NAMESPACE_PAYLOAD_BYTES: usize = 13;
+/// Quota, 0 = none, and what records take of RAM, which is compared with it.
+pub const NAMESPACE_QUOTA_BYTES: usize = 14;
+pub const NAMESPACE_RAM_BYTES: usize = 15;
 
 /// Words of a segment's line in the segment table: generation, then [`SegmentState`].
 pub const SEGMENT_LINE: usize = 2;

@@ -19,6 +19,8 @@ pub struct Usage {
     pub may_drop: AtomicBool,
     /// Its entries are pinned when they are written.
     pub pins: AtomicBool,
+    /// Of RAM, beyond which its entries leave first; 0 = none.
+    pub quota_bytes: AtomicU64,
     /// Part of the store's pinned bytes.
     pub pinned_bytes: AtomicU64,
 }

@@ -2,7 +2,10 @@
 //! in the superblock, so that every process can show the same.
 
 use crate::arena::{Arena, Slot};
-use crate::layout::{counters, superblock, NAMESPACE_ENTRIES, NAMESPACE_PAYLOAD_BYTES};
+use crate::layout::{
+    counters, superblock, NAMESPACE_ENTRIES, NAMESPACE_PAYLOAD_BYTES, NAMESPACE_QUOTA_BYTES,
+    NAMESPACE_RAM_BYTES,
+};
 use crate::namespaces;
 use crate::store::Store;
 use crate::sync::{AtomicU64, Ordering};
@@ -148,6 +151,10 @@ pub struct NamespaceCounts {
     pub name: String,
     pub entries: u64,
     pub payload_bytes: u64,
+    /// 0 = none.
+    pub quota_bytes: u64,
+    /// What is compared with it.
+    pub ram_bytes: u64,
     pub hits: u64,
     pub misses: u64,
 }
@@ -196,6 +203,8 @@ pub fn snapshot(arena: &Arena) -> Counts {
             name: namespaces::name(arena, id),
             entries: arena.namespace_word(id, NAMESPACE_ENTRIES).load(Ordering::Relaxed),
             payload_bytes: arena.namespace_word(id, NAMESPACE_PAYLOAD_BYTES).load(Ordering::Relaxed),
+            quota_bytes: arena.namespace_word(id, NAMESPACE_QUOTA_BYTES).load(Ordering::Relaxed),
+            ram_bytes: arena.namespace_word(id, NAMESPACE_RAM_BYTES).load(Ordering::Relaxed),
             ..NamespaceCounts::default()
         })
         .collect();
@@ -276,8 +285,14 @@ impl Store {
         }
         for id in 0..namespaces::count(&self.arena) {
             let (entries, payload_bytes) = self.usage(id);
-            self.arena.namespace_word(id, NAMESPACE_ENTRIES).store(entries, Ordering::Relaxed);
-            self.arena.namespace_word(id, NAMESPACE_PAYLOAD_BYTES).store(payload_bytes, Ordering::Relaxed);
+            for (word, value) in [
+                (NAMESPACE_ENTRIES, entries),
+                (NAMESPACE_PAYLOAD_BYTES, payload_bytes),
+                (NAMESPACE_QUOTA_BYTES, self.quota(id)),
+                (NAMESPACE_RAM_BYTES, self.ram_bytes(id)),
+            ] {
+                self.arena.namespace_word(id, word).store(value, Ordering::Relaxed);
+            }
         }
     }
 

@@ -89,6 +89,8 @@ pub struct Store {
     pub(crate) limits_namespace: std::sync::OnceLock<u32>,
     pub(crate) epochs: Epochs,
     pub(crate) usage: Vec<Usage>,
+    /// LOCK: quotas. Alone. Namespaces that have one.
+    pub(crate) quotas: Mutex<Vec<u32>>,
     /// LOCK: namespaces. Alone: nothing else is taken while it is held.
     pub(crate) namespaces: Mutex<()>,
     pub(crate) entries: AtomicU64,
@@ -153,6 +155,7 @@ impl Store {
             limits_namespace: std::sync::OnceLock::new(),
             epochs: Epochs::default(),
             usage: (0..NAMESPACES_MAX).map(|_| Usage::default()).collect(),
+            quotas: Mutex::default(),
             namespaces: Mutex::new(()),
             entries: AtomicU64::new(0),
             payload_bytes: AtomicU64::new(0),

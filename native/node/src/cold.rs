@@ -308,8 +308,12 @@ fn json_of(counts: &Counts, owner_pid: u64, is_anonymous: bool, start: &str, bel
         .iter()
         .map(|namespace| {
             let name = json_text(&namespace.name);
+            let quota = match namespace.quota_bytes {
+                0 => String::new(),
+                quota => format!(r#","ramBytes":{},"quotaBytes":{quota}"#, namespace.ram_bytes),
+            };
             format!(
-                r#"{name}:{{"entries":{},"bytes":{},"hits":{},"misses":{}}}"#,
+                r#"{name}:{{"entries":{},"bytes":{},"hits":{},"misses":{}{quota}}}"#,
                 namespace.entries, namespace.payload_bytes, namespace.hits, namespace.misses
             )
         })

@@ -181,6 +181,14 @@ pub fn set_pins(handle: &External<Handle>, name: String, pins: bool) -> Result<(
     Ok(())
 }
 
+/// Sets the quota of a namespace in bytes of RAM; 0 = none.
+#[napi(js_name = "setQuota")]
+pub fn set_quota(handle: &External<Handle>, name: String, bytes: f64) -> Result<()> {
+    let store = owner(handle)?;
+    store.set_quota(store.namespace(&name).map_err(coded)?, bytes as u64);
+    Ok(())
+}
+
 /// Whether a record of the HDD tier may be dropped, and nobody has read it since this was asked before.
 #[napi(js_name = "isExpendable")]
 pub fn is_expendable(handle: &External<Handle>, record: Uint8Array) -> Result<bool> {

@@ -34,6 +34,15 @@ impl Drained {
     }
 }
 
+/// What a slice of a drain is to bring.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// What is untouched leaves, however full the logs are.
+    must_evict: bool,
+    /// Others than those who are over their quota stay.
+    spares_others: bool,
+}
+
 /// What became of one record.
 enum Step {
     /// Done with; so many grains further lies the next one.
@@ -54,6 +63,7 @@ impl Store {
         let ready = self.segments.ready_count();
         let mut bytes = 0;
         let mut freed = 0;
+        let wanted = Wanted { must_evict, spares_others: !must_evict && self.is_any_over_quota() };
         let mut waits_for = self.segments.retire_followed(&self.arena, self.followed());
         // One look more than records: the last record of a segment frees it now, not at the next call.
         for look in 0..=records {
@@ -63,7 +73,7 @@ impl Store {
                     freed += self.arena.geometry().segment_bytes as u64;
                 }
                 Front::Record(location) if look < records => {
-                    match self.drain_record(queue, location, must_evict) {
+                    match self.drain_record(queue, location, wanted) {
                         Step::Over(grains) => {
                             log.advance(grains);
                             bytes += grains as u64 * GRAIN_BYTES as u64;
@@ -74,7 +84,7 @@ impl Store {
                             break;
                         }
                         Step::Spills(change) => {
-                            waits_for = Some(self.spill_ahead(queue, location, must_evict).max(change));
+                            waits_for = Some(self.spill_ahead(queue, location, wanted).max(change));
                             break;
                         }
                     }
@@ -94,7 +104,7 @@ impl Store {
         Drained { bytes: bytes.max(freed), waits_for }
     }
 
-    fn drain_record(&self, queue: Queue, location: Location, must_evict: bool) -> Step {
+    fn drain_record(&self, queue: Queue, location: Location, wanted: Wanted) -> Step {
         let header = read_header(&self.arena, location).expect("the owner's logs hold records");
         let grains = header.record_grains() as u32;
         let hash = self.hash_of_record(&header, location);
@@ -112,7 +122,7 @@ impl Store {
             return Step::Waits(change);
         }
         let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
-        match self.verdict(queue, &header, location, access, must_evict) {
+        match self.verdict(queue, &header, location, access, wanted) {
             Verdict::Keep { access } => {
                 let is_kept = self.keep(queue, &header, location, slot, access);
                 let is_pinned = header.flags & crate::record::FLAG_PINNED != 0;
@@ -139,7 +149,7 @@ impl Store {
 
     /// Tells the log of the volatile records behind one, which will leave next: one turn of the log for all of them
     /// instead of one for each. The last change to wait for, 0 when there is none.
-    fn spill_ahead(&self, queue: Queue, from: Location, must_evict: bool) -> u64 {
+    fn spill_ahead(&self, queue: Queue, from: Location, wanted: Wanted) -> u64 {
         let used = match self.log(queue).segments().0.first() {
             Some((segment, used)) if *segment == from.segment => *used,
             _ => return 0,
@@ -163,7 +173,7 @@ impl Store {
             }
             let Some(slot) = Index::find_location(&self.arena, hash, location) else { continue };
             let access = self.arena.access_byte(slot).load(Ordering::Relaxed) & 3;
-            if matches!(self.verdict(queue, &header, location, access, must_evict), Verdict::Evict { .. }) {
+            if matches!(self.verdict(queue, &header, location, access, wanted), Verdict::Evict { .. }) {
                 last = self.spill_record(&header, location, hash).unwrap_or(last);
             }
         }
@@ -189,7 +199,7 @@ impl Store {
         header: &Header,
         location: Location,
         access: u8,
-        must_evict: bool,
+        wanted: Wanted,
     ) -> Verdict {
         // What a tombstone hides below has been overruled in the log by now.
         if !self.is_live(header, location) {
@@ -198,9 +208,15 @@ impl Store {
         if header.flags & crate::record::FLAG_PINNED != 0 {
             return Verdict::Keep { access };
         }
+        if self.is_over_quota(header.namespace) {
+            return Verdict::Evict { ghost: queue == Queue::Small };
+        }
+        if wanted.spares_others {
+            return Verdict::Keep { access };
+        }
         let policy = self.policy();
         let live = self.charge(Queue::Small) + self.charge(Queue::Main);
-        let is_full = must_evict || live * 100 >= policy.capacity * FULL_PERCENT;
+        let is_full = wanted.must_evict || live * 100 >= policy.capacity * FULL_PERCENT;
         policy.verdict(queue, access, is_full)
     }
 

@@ -19,6 +19,8 @@ mod lock;
 mod pin;
 #[cfg(not(loom))]
 mod promote;
+#[cfg(not(loom))]
+mod quota;
 pub mod read;
 #[cfg(not(loom))]
 mod room;
