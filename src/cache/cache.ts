@@ -13,7 +13,6 @@ import {
   validateWrite,
 } from '../config/call-options.ts'
 import { parseDuration } from '../config/duration.ts'
-import { configError } from '../config/fields.ts'
 import { type Factory, type GetOrSetOptions, validateGetOrSet } from '../config/get-or-set-options.ts'
 import type { LimiterOptions } from '../config/limiter-options.ts'
 import type { LockOptions, TryLockOptions } from '../config/lock-options.ts'
@@ -35,14 +34,16 @@ import type {
 import { cold, type Engine, type Space } from '../native/engine.ts'
 import type { TierScans } from '../owner/scans.ts'
 import type { OwnedBlobs } from './blobs.ts'
-import { readsOf } from './fill-side.ts'
+import { checkEntries, copyKey } from './entries.ts'
+import { ownerFills } from './fill-side.ts'
 import { type FillSide, getOrSet } from './get-or-set.ts'
 import { NamedLimiter } from './limiter.ts'
 import { lock, tryLock } from './locks.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
-import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
+import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache } from './read-cache.ts'
 import { BlobWriter } from './streams.ts'
 import type { Cache, Key, Lease, Limiter } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import { isFull, whenRoom } from './when-room.ts'
 
 type Namespaces = Readonly<Record<string, ValidatedNamespace>>
@@ -257,29 +258,22 @@ class OwnerCache extends ReadCache<Space> implements Cache {
       this.ensureOpen()
       checkKey(key)
       this.#fills ??= this.#fillSide()
-      const flights = this.lifetime.flights(this.name)
-      return getOrSet(this.#fills, flights, key, factory as Factory<unknown>, call) as Promise<T>
+      return getOrSet(this.#fills, this.lifetime.flights(this.name), key, factory, call)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   #fillSide(): FillSide {
-    const { space } = this
-    return {
-      ...readsOf(space, this.name, this.isFrozen),
+    return ownerFills({
+      space: this.space,
+      namespace: this.name,
+      isFrozen: this.isFrozen,
       ttlMs: this.#ttlMs,
-      lease: (key, leaseMs, refreshes) =>
-        this.#decide(key, undefined, (own) => space.lease(own, leaseMs, refreshes)),
-      fill: async (key, value, write) => {
-        const durability = write.durability ?? this.#durability
-        const version = await this.#decide(key, undefined, (own) => {
-          return space.set(own, value, { ...write, durability })
-        })
-        return version === undefined ? false : this.#settled(true, durability)
-      },
-      abandon: async (key, token, pauseMs) => space.abandon(key, token, pauseMs),
-    }
+      durability: this.#durability,
+      decide: (key, decision) => this.#decide(key, undefined, decision),
+      settled: (durability) => this.#settled(true, durability),
+    })
   }
 
   createWriteStream(key: Key, options?: WriteStreamOptions): Writable {
@@ -389,15 +383,8 @@ export function ownerCache(
   const settings = { isFrozen, ...namespaces[defaultNamespace] }
   // Also of those that nobody uses yet.
   for (const [name, settings] of Object.entries(namespaces)) applyTo(engine, name, settings)
-  return new OwnerCache(
-    new Lifetime(engine, blobs, stop, scans),
-    engine,
-    blobs,
-    namespaces,
-    defaultNamespace,
-    settings,
-    true,
-  )
+  const lifetime = new Lifetime(engine, blobs, stop, scans)
+  return new OwnerCache(lifetime, engine, blobs, namespaces, defaultNamespace, settings, true)
 }
 
 /** What the store itself has to know of a namespace. */
@@ -405,22 +392,4 @@ function applyTo(engine: Engine, name: string, { onFull, pin, quotaBytes }: Vali
   if (onFull !== undefined) engine.setMayDrop(name, onFull === 'evict-coldest')
   if (pin !== undefined) engine.setPins(name, pin)
   if (quotaBytes !== undefined) engine.setQuota(name, quotaBytes)
-}
-
-export function copyKey(key: Key): Key {
-  return typeof key === 'string' ? key : Uint8Array.from(key)
-}
-
-export function checkEntries(entries: Iterable<readonly [Key, unknown]>): (readonly [Key, unknown])[] {
-  if (typeof entries !== 'object' || entries === null || !(Symbol.iterator in entries)) {
-    throw configError(`setMany() takes an array or another iterable of [key, value], not ${show(entries)}`)
-  }
-  const list = [...entries]
-  for (const entry of list) {
-    if (!Array.isArray(entry) || entry.length !== 2) {
-      throw configError(`setMany() takes [key, value] for each entry, not ${show(entry)}`)
-    }
-    checkKey(entry[0])
-  }
-  return list
 }

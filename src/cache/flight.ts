@@ -3,6 +3,7 @@
  * store says whether it is made here or elsewhere.
  */
 import { setTimeout as after } from 'node:timers/promises'
+import { freshSeed, Prng } from '../base/prng.ts'
 import type { FactoryContext, FactorySays, ValidatedGetOrSet } from '../config/get-or-set-options.ts'
 import { noteOptions } from '../config/get-or-set-options.ts'
 import type { Entry, Key, Leased, WriteOptions } from '../native/engine.ts'
@@ -43,6 +44,8 @@ export interface FlightPlan {
   /** Time to live where the call says nothing. */
   readonly ttlMs: number | undefined
 }
+
+const chance = new Prng(freshSeed())
 
 /** A factory that takes longer may be called a second time, by another process. */
 export const leaseMs = 60_000
@@ -183,5 +186,5 @@ export class Flight {
 }
 
 function shortened(ttlMs: number, jitter: number): number {
-  return Math.max(1, Math.round(ttlMs * (1 - Math.random() * jitter)))
+  return Math.max(1, Math.round(ttlMs * (1 - chance.float() * jitter)))
 }

@@ -4,12 +4,13 @@
  * Callers of one process share a flight; flights of several processes share a lease. A value is never stored over a change
  * that came after its lease, and a caller that came after that change never gets it.
  */
+import { systemClock } from '../base/clock.ts'
 import { RamcacheError, show } from '../base/errors.ts'
 import { freezeDeep } from '../codec/freeze.ts'
-import type { FactoryContext, ValidatedGetOrSet } from '../config/get-or-set-options.ts'
+import type { Factory, FactoryContext, ValidatedGetOrSet } from '../config/get-or-set-options.ts'
 import type { Entry, Key } from '../native/engine.ts'
 import { Flight, type FlightPlan, type Landing, type LeaseSide } from './flight.ts'
-import { unlessAborted } from './read-cache.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** What it needs of the cache it belongs to. */
 export interface FillSide extends LeaseSide {
@@ -33,7 +34,17 @@ type AnyFactory = (context: FactoryContext) => unknown
 const attemptsMax = 100
 
 /** The value of a key, computed where there is none. */
-export function getOrSet(
+export function getOrSet<T>(
+  side: FillSide,
+  flights: Flights,
+  key: Key,
+  factory: Factory<T>,
+  call: ValidatedGetOrSet,
+): Promise<T> {
+  return find(side, flights, key, factory as AnyFactory, call) as Promise<T>
+}
+
+function find(
   side: FillSide,
   flights: Flights,
   key: Key,
@@ -93,7 +104,7 @@ class GetOrSet {
   readonly #key: Key
   readonly #factory: AnyFactory
   readonly #call: ValidatedGetOrSet
-  readonly #startedMs = performance.now()
+  readonly #startedMs = nowMs()
 
   constructor(side: FillSide, flights: Flights, key: Key, factory: AnyFactory, call: ValidatedGetOrSet) {
     this.#side = side
@@ -218,7 +229,7 @@ class Countdown {
     if (endMs !== undefined) {
       all.push(
         new Promise((resolve) => {
-          const timer = setTimeout(() => resolve(late), Math.max(0, endMs - performance.now()))
+          const timer = setTimeout(() => resolve(late), Math.max(0, endMs - nowMs()))
           this.#stops.push(() => clearTimeout(timer))
         }),
       )
@@ -246,4 +257,8 @@ function flightKeyOf(key: Key): string {
   return (
     typeof key === 'string' ? Buffer.from(key) : Buffer.from(key.buffer, key.byteOffset, key.length)
   ).toString('latin1')
+}
+
+function nowMs(): number {
+  return systemClock.monotonicUs() / 1000
 }

@@ -6,8 +6,8 @@ import { validateCall } from '../config/call-options.ts'
 import { checkPoints, type ValidatedLimiter, validateLimiter } from '../config/limiter-options.ts'
 import type { CallOptions } from '../config/options.ts'
 import type { Limits } from '../native/engine.ts'
-import { unlessAborted } from './read-cache.ts'
 import type { Limiter, LimiterResult } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** Points that can be counted or taken back at a time. */
 const pointsMax = 1_000_000_000

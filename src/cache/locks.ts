@@ -17,8 +17,8 @@ import { parseDuration } from '../config/duration.ts'
 import { type ValidatedLock, validateLock, validateTryLock } from '../config/lock-options.ts'
 import type { CallOptions } from '../config/options.ts'
 import type { LockAttempt, Locks } from '../native/engine.ts'
-import { unlessAborted } from './read-cache.ts'
 import type { Lease } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** A lock of a namespace. */
 interface Named {

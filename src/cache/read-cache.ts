@@ -38,6 +38,7 @@ import { statsOf } from './stats.ts'
 import { BlobReader, bytesOfValue, streamOf } from './streams.ts'
 import { scanTiers } from './tier-scan.ts'
 import type { Entry, EntryInfo, Key, ReadonlyCache, Stats } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** Each failed attempt means that another writer succeeded in between. */
 export const attemptsMax = 100
@@ -366,18 +367,6 @@ function explain(error: unknown, key: unknown): unknown {
     return error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_KEY' ? keyError : error
   }
   return error
-}
-
-/** What was promised, or the reason of the signal if that comes first. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    const settled = () => signal.removeEventListener('abort', abort)
-    signal.addEventListener('abort', abort)
-    promise.then(resolve, reject).finally(settled)
-    if (signal.aborted) abort()
-  })
 }
 
 /** An array of keys, every one of them checked before anything is done with the first. */

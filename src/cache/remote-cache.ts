@@ -33,15 +33,16 @@ import type {
   WriteStreamOptions,
 } from '../config/options.ts'
 import { Blobs, chunkBytesFor } from './blobs.ts'
-import { checkEntries, copyKey } from './cache.ts'
+import { checkEntries, copyKey } from './entries.ts'
 import { readsOf } from './fill-side.ts'
 import { type FillSide, getOrSet } from './get-or-set.ts'
 import { registerEngine } from './internal.ts'
 import { NamedLimiter } from './limiter.ts'
 import { lock, tryLock } from './locks.ts'
 import { defaultNamespace, nestedName } from './namespace.ts'
-import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache, unlessAborted } from './read-cache.ts'
+import { attemptsMax, checkKeys, conflict, Lifetime, ReadCache } from './read-cache.ts'
 import type { Cache, EntryInfo, Key, Lease, Limiter, Stats } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 type Namespaces = Readonly<Record<string, ValidatedNamespace>>
 
@@ -194,8 +195,7 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
       this.ensureOpen()
       checkKey(key)
       this.#fills ??= this.#fillSide()
-      const flights = this.lifetime.flights(this.name)
-      return getOrSet(this.#fills, flights, key, factory as Factory<unknown>, call) as Promise<T>
+      return getOrSet(this.#fills, this.lifetime.flights(this.name), key, factory, call)
     } catch (error) {
       return Promise.reject(error)
     }

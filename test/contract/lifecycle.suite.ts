@@ -23,6 +23,7 @@ export const calls: Readonly<Record<string, (cache: Cache, options?: { signal: A
   incr: (cache, options) => cache.incr('k', 1, options),
   decr: (cache, options) => cache.decr('k', 1, options),
   cas: (cache, options) => cache.cas('k', 1, 2, options),
+  getOrSet: (cache, options) => cache.getOrSet('new', () => undefined, options),
   lock: (cache, options) => cache.lock('k', options),
   tryLock: (cache, options) => cache.tryLock('k', options),
   limiter: (cache) => cache.limiter('api', { limit: 1, window: 1 }),
