@@ -24,6 +24,7 @@ export type {
   CallOptions,
   CloseOptions,
   ConnectOptions,
+  ConnectTlsOptions,
   CounterOptions,
   GetOptions,
   NamespaceOptions,

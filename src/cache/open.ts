@@ -80,17 +80,19 @@ async function own(validated: ValidatedOpen): Promise<Cache> {
 
 /**
  * A client of the process that listens at a socket, a path or `unix:///path`: reads its memory, and writes through it. It
- * never owns the store; when its owner is gone it connects to the next one.
+ * never owns the store; when its owner is gone it connects to the next one. With `redis://[:PASSWORD@]HOST[:PORT]`, or
+ * `rediss://` for TLS, a client of a daemon anywhere, whose reads go over the socket too: `getSync` finds nothing.
  *
  * Rejects with ERR_RAMCACHE_CONFIG for bad arguments, and with ERR_RAMCACHE_UNAVAILABLE when nobody answers there.
  */
 export async function connect(url: string, options?: ConnectOptions): Promise<Cache> {
   const validated = validateConnect(url, options)
-  const { path, ownerTimeoutMs, nearEntries } = validated
+  const { path, remote, ownerTimeoutMs, nearEntries } = validated
   const link = {
     timeoutMs: ownerTimeoutMs,
     isHeir: false,
     path: () => path,
+    remote,
     whileDown: () => Promise.resolve(),
   }
   const store = new RemoteStore(link, nearEntries)

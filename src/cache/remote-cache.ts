@@ -217,7 +217,7 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
     this.ensureOpen()
     checkKey(key)
     const { store } = this.#remote
-    const pieceBytes = chunkBytesFor(store.counters().budgetBytes)
+    const pieceBytes = chunkBytesFor(store.budgetBytes)
     const target = { channel: store.cold, namespace: this.name, key: copyKey(key), write, pieceBytes }
     return new RemoteBlobWriter(target, options?.signal)
   }
@@ -231,7 +231,8 @@ class RemoteCache extends ReadCache<RemoteSpace> implements Cache {
     tier: ScanOptions['tier'],
     signal: AbortSignal | undefined,
   ): AsyncGenerator<EntryInfo, void, undefined> {
-    if (tier === 'ram' || !this.space.reachesBelow) {
+    const { isMapped } = this.#remote.store
+    if (isMapped && (tier === 'ram' || !this.space.reachesBelow)) {
       yield* super.entriesOf(prefix, tier, signal)
       return
     }

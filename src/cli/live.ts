@@ -1,6 +1,7 @@
 /** For verbs that talk to a store: to the process that has it open, or else by opening its directory themselves. */
 import { askOwner } from '../cache/internal.ts'
-import { type Cache, connect, type RamcacheError } from '../index.ts'
+import { readPassword } from '../config/password-file.ts'
+import { type Cache, type ConnectOptions, connect, type RamcacheError } from '../index.ts'
 import { startOf } from '../keep/arena-files.ts'
 import { isOwned, ownerOf } from '../native/open.ts'
 import { STORE_OPTIONS } from './arguments.ts'
@@ -15,7 +16,8 @@ export const LIVE_OPTIONS = {
   memory: { type: 'string' },
 } as const satisfies OptionTable
 
-export const LIVE_HELP = `  -s, --socket URL  of the process that has the store open; by default RAMCACHE_SOCKET or RAMCACHE_URL
+export const LIVE_HELP = `  -s, --socket URL  of the process that has the store open: a path, unix://PATH, redis://HOST:PORT or rediss://HOST:PORT (TLS);
+                    by default RAMCACHE_SOCKET or RAMCACHE_URL. The password: in the file that RAMCACHE_PASSWORD_FILE names
   -d, --dir DIR     directory of the store; by default RAMCACHE_DIR. Opened here when nobody has it open
   -n, --namespace NAME
 `
@@ -49,9 +51,16 @@ function whyOf({ pid }: Owner): string {
   return `; process ${pid}, which has the store open, is stopped: kill -CONT ${pid} lets it go on`
 }
 
+/** What is not in the URL. Certificates of authorities that Node does not know: NODE_EXTRA_CA_CERTS. */
+function credentialsFor(url: string, { env }: CliIo): ConnectOptions {
+  const file = env.RAMCACHE_PASSWORD_FILE
+  const isNeeded = /^rediss?:\/\/(?![^/]*:[^/]+@)/i.test(url)
+  return isNeeded && file ? { password: readPassword(file).toString() } : {}
+}
+
 async function withClient<T>(owner: Owner, io: CliIo, work: (cache: Cache) => Promise<T>): Promise<T> {
   return foreseen(io, async () => {
-    const cache = await connect(owner.url).catch((error: RamcacheError) => {
+    const cache = await connect(owner.url, credentialsFor(owner.url, io)).catch((error: RamcacheError) => {
       if (error.code !== 'ERR_RAMCACHE_UNAVAILABLE') throw error
       throw new CliError(ExitCode.unavailable, error.message + whyOf(owner), { cause: error })
     })

@@ -9,13 +9,14 @@
  * Down: who may become the owner tries to (`whileDown`), then connects again, with pauses that grow. Nothing is sent before
  * the other side has said who it is (RC.OPEN) and its arena is attached.
  */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { systemClock } from '../base/clock.ts'
 import { RamcacheError } from '../base/errors.ts'
 import { freshSeed, Prng } from '../base/prng.ts'
 import { publish } from '../observe/events.ts'
 import { Channel } from './channel.ts'
 import { listOf, numberOf, textOf } from './commands.ts'
+import { dial, type RemoteAddress } from './dial.ts'
 import type { Reply } from './replies.ts'
 
 /** What an owner says of itself. */
@@ -24,6 +25,7 @@ export interface OwnerInfo {
   readonly data: string
   readonly touch: string
   readonly arenaId: string
+  readonly budgetBytes: number
   readonly hasTiers: boolean
   readonly mode: 'daemon' | 'embedded'
 }
@@ -35,8 +37,10 @@ export interface LinkOptions {
   readonly queueBytesMax?: number
   /** Whether this process would own the store, if nobody did: then an owner that closes it leaves its memory. */
   readonly isHeir: boolean
-  /** Path of the socket. Throws when there is none to be found. */
+  /** Path of the socket, or what stands for it in messages. Throws when there is none to be found. */
   path(): string
+  /** Where it is, when it is no path. */
+  readonly remote?: RemoteAddress | undefined
   /** Takes an owner's arena into use, before anything is sent to that owner. What it throws ends the connection. */
   attach(info: OwnerInfo): void
   /** Before each attempt to connect again. */
@@ -135,7 +139,7 @@ export class OwnerLink {
   async #connect(): Promise<void> {
     if (this.#isClosed) return
     const path = this.#options.path()
-    const socket = await dial(path)
+    const socket = await dial(path, this.#options.remote)
     if (this.#isClosed) {
       socket.destroy()
       return
@@ -149,18 +153,28 @@ export class OwnerLink {
     socket.on('close', () => this.#lost(socket, why))
     this.hot.use(socket)
     const words = this.#options.isHeir ? ['JOIN'] : []
-    const info = infoOf(await this.hot.greet('RC.OPEN', ...words))
     try {
+      await this.#login(this.hot)
+      const info = infoOf(await this.hot.greet('RC.OPEN', ...words))
       this.#options.attach(info)
+      this.#begin(info)
     } catch (error) {
       socket.destroy()
       throw error
     }
+  }
+
+  #begin({ pid }: OwnerInfo): void {
     this.#isUp = true
     this.#upSinceMs = nowMs()
-    publish('ramcache:owner:found', () => ({ socket: path, pid: info.pid }))
+    publish('ramcache:owner:found', () => ({ socket: this.#path, pid }))
     this.hot.open()
     if (this.cold.waiting > 0) void this.#dialCold()
+  }
+
+  async #login(channel: Channel): Promise<void> {
+    const password = this.#options.remote?.password
+    if (password !== undefined) await channel.greet('AUTH', password)
   }
 
   #lost(socket: Socket, why: string): void {
@@ -204,7 +218,7 @@ export class OwnerLink {
     this.#isDialingCold = true
     while (this.#isUp && this.cold.waiting > 0) {
       try {
-        this.#useCold(await dial(this.#path))
+        await this.#useCold(await dial(this.#path, this.#options.remote))
       } catch (error) {
         this.#why = (error as Error).message
         await this.#pause()
@@ -213,7 +227,7 @@ export class OwnerLink {
     this.#isDialingCold = false
   }
 
-  #useCold(socket: Socket): void {
+  async #useCold(socket: Socket): Promise<void> {
     if (!this.#isUp) {
       socket.destroy()
       return
@@ -229,7 +243,13 @@ export class OwnerLink {
       this.cold.lose(why)
     })
     this.cold.use(socket)
-    this.cold.open()
+    try {
+      await this.#login(this.cold)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    if (this.#coldSocket === socket) this.cold.open()
   }
 
   /** Runs while there is something that may wait for too long; only what does wait keeps the process alive. */
@@ -252,23 +272,6 @@ function nowMs(): number {
   return systemClock.monotonicUs() / 1000
 }
 
-/** A connection, which does not keep the process alive by itself. */
-function dial(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ path })
-    socket.unref()
-    const fail = (error: NodeJS.ErrnoException) => {
-      const message = `no owner of the store is to be reached at ${path}: ${error.message}`
-      reject(new RamcacheError('ERR_RAMCACHE_UNAVAILABLE', message, error))
-    }
-    socket.once('error', fail)
-    socket.once('connect', () => {
-      socket.off('error', fail)
-      resolve(socket)
-    })
-  })
-}
-
 function infoOf(reply: Reply): OwnerInfo {
   const words = listOf(reply, 'RC.OPEN')
   const fields = new Map<string, Reply>()
@@ -281,6 +284,7 @@ function infoOf(reply: Reply): OwnerInfo {
     data: text('data'),
     touch: text('touch'),
     arenaId: text('arenaId'),
+    budgetBytes: numberOf(fields.get('budgetBytes'), 'RC.OPEN'),
     hasTiers: numberOf(fields.get('hasTiers'), 'RC.OPEN') === 1,
     mode: text('mode') === 'daemon' ? 'daemon' : 'embedded',
   }

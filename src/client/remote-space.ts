@@ -68,7 +68,7 @@ export class RemoteSpace extends SharedRead {
     return {
       state: textOf(state, 'RC.GETORLEASE') as Leased['state'],
       token: token === null ? undefined : textOf(token, 'RC.GETORLEASE'),
-      stale: this.entryOf(key, stale ?? null),
+      stale: await this.entryOf(key, stale ?? null),
     }
   }
 

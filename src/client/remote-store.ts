@@ -1,39 +1,45 @@
 /**
- * A store that another process owns, as one thread of this process sees it: the arena that is attached at the time, the
- * link to the owner, and the namespaces over both. When another arena takes the place of the one before, namespaces go
- * over to it.
+ * A store that another process owns, as one thread of this process sees it: the arena that is attached at the time (none
+ * over TCP), the link to the owner, and the namespaces over both. When another arena takes the place of the one before,
+ * namespaces go over to it.
  */
 import { RamcacheError } from '../base/errors.ts'
 import { type EngineCounters, type ReadEngine, structuresNamespace } from '../native/engine.ts'
 import { type AttachedEngine, attachArena } from '../native/open.ts'
 import type { Channel } from './channel.ts'
-import { textOf } from './commands.ts'
+import { bytesOf, listOf, textOf } from './commands.ts'
+import type { RemoteAddress } from './dial.ts'
 import { type LinkOptions, type OwnerInfo, OwnerLink } from './owner-link.ts'
 import { RemoteLimits } from './remote-limits.ts'
 import { RemoteLocks } from './remote-locks.ts'
 import { RemoteSpace } from './remote-space.ts'
-import type { RemoteSource } from './shared-read.ts'
+import type { LocalSpace, RemoteSource } from './shared-read.ts'
+import { type UnmappedSource, UnmappedSpace } from './unmapped.ts'
 
 /** Bytes, as the type number of a value. */
 const typeBytes = 6
 
-export class RemoteStore implements ReadEngine, RemoteSource {
+export class RemoteStore implements ReadEngine, RemoteSource, UnmappedSource {
   readonly link: OwnerLink
   readonly locks: RemoteLocks
   readonly limits: RemoteLimits
   readonly #nearEntries: number
+  readonly #remote: RemoteAddress | undefined
   readonly #spaces = new Map<string, RemoteSpace>()
   /** Namespaces whose table of structures the owner has been asked to replace. */
   readonly #proposed = new Set<string>()
   #engine: AttachedEngine | undefined
   #arenaId = ''
+  #isAttached = false
   #hasTiers = false
+  #budgetBytes = 0
   #ownerPid = 0
   #mode: 'daemon' | 'embedded' = 'embedded'
   #isClosed = false
 
   constructor(options: Omit<LinkOptions, 'attach'>, nearEntries: number) {
     this.#nearEntries = nearEntries
+    this.#remote = options.remote
     this.link = new OwnerLink({ ...options, attach: (info) => this.#attach(info) })
     this.locks = new RemoteLocks(this.link.hot)
     this.limits = new RemoteLimits(this.link.hot)
@@ -55,6 +61,10 @@ export class RemoteStore implements ReadEngine, RemoteSource {
     return this.#isClosed
   }
 
+  get isMapped(): boolean {
+    return this.#remote === undefined
+  }
+
   get mode(): 'daemon' | 'embedded' {
     return this.#mode
   }
@@ -66,18 +76,23 @@ export class RemoteStore implements ReadEngine, RemoteSource {
   space(name: string): RemoteSpace {
     let space = this.#spaces.get(name)
     if (space === undefined) {
-      space = new RemoteSpace(name, this, this.#attached.space(name))
+      space = new RemoteSpace(name, this, this.#local(name))
       this.#spaces.set(name, space)
     }
     return space
   }
 
   hasNamespace(name: string): boolean {
-    return this.#attached.hasNamespace(name)
+    return !this.isMapped || this.#attached.hasNamespace(name)
   }
 
   counters(): EngineCounters {
     return this.#attached.counters()
+  }
+
+  /** Of the store, when this process has found its owner. */
+  get budgetBytes(): number {
+    return this.#budgetBytes
   }
 
   /** `Stats`, from the owner. */
@@ -94,20 +109,44 @@ export class RemoteStore implements ReadEngine, RemoteSource {
     this.#engine?.close()
   }
 
+  #local(name: string): LocalSpace {
+    if (this.isMapped) return this.#attached.space(name)
+    this.ensureOpen()
+    return new UnmappedSpace(name, this)
+  }
+
+  ensureOpen(): void {
+    if (this.#isClosed) throw closedError()
+  }
+
+  async structuresOf(namespace: string): Promise<Buffer | undefined> {
+    // Neither counted nor a use.
+    const reply = await this.cold.request('RC.ENTRY', [structuresNamespace, namespace, 'LOOK'], true)
+    if (reply === null) return undefined
+    return Buffer.from(bytesOf(listOf(reply, 'RC.ENTRY')[1], 'RC.ENTRY'))
+  }
+
   get #attached(): AttachedEngine {
     if (this.#engine === undefined || this.#isClosed) {
-      throw new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
+      throw closedError()
     }
     return this.#engine
   }
 
   #attach(info: OwnerInfo): void {
     this.#hasTiers = info.hasTiers
+    this.#budgetBytes = info.budgetBytes
     this.#mode = info.mode
     this.#ownerPid = info.pid
     this.#proposed.clear()
     // An arena that was taken over is the same, with what is in it.
-    if (this.#engine !== undefined && info.arenaId === this.#arenaId) return
+    if (this.#isAttached && info.arenaId === this.#arenaId) return
+    this.#isAttached = true
+    if (!this.isMapped) {
+      this.#arenaId = info.arenaId
+      for (const [name, space] of this.#spaces) space.use(this.#local(name))
+      return
+    }
     const engine = attachArena(info, this.#nearEntries, (namespace, table, version) => {
       this.#propose(namespace, table, version)
     })
@@ -131,4 +170,8 @@ export class RemoteStore implements ReadEngine, RemoteSource {
     // Without room for it values go on carrying their names themselves, until the next owner is asked.
     this.hot.request('RC.SET', args, false).then(done, () => {})
   }
+}
+
+function closedError(): RamcacheError {
+  return new RamcacheError('ERR_RAMCACHE_CLOSED', 'the cache is closed')
 }

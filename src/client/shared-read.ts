@@ -9,7 +9,7 @@
  * again; then every key may be below.
  */
 import { RamcacheError } from '../base/errors.ts'
-import type { AttachedSpace } from '../native/attached-space.ts'
+import type { Encoded } from '../codec/value.ts'
 import type { Entry, Key, KeyPage, ReadSpace, ScanCursor, ScanPage, WholeEntry } from '../native/engine.ts'
 import { keyText, ownKey } from '../native/keys.ts'
 import { Cold } from '../native/scratch.ts'
@@ -17,8 +17,31 @@ import type { Channel } from './channel.ts'
 import { bytesOf, listOf, numberOf, textOf } from './commands.ts'
 import type { Reply } from './replies.ts'
 
+/** What can be had of a namespace without asking the owner: what is in the shared memory (`AttachedSpace`), or nothing. */
+export interface LocalSpace {
+  get(key: Key): unknown
+  getFrozen(key: Key): unknown
+  has(key: Key): boolean
+  getEntry(key: Key): Entry | undefined
+  peek(key: Key): Entry | undefined
+  scan(cursor: ScanCursor | undefined, prefix: string): ScanPage
+  scanKeys(cursor: ScanCursor | undefined): KeyPage
+  takeAfterRead(): number
+  group(): number
+  takeBackMiss(): void
+  takeBackHit(): void
+  encode(value: unknown): Encoded
+  encodeSelfContained(value: unknown): Encoded
+  decode(type: number, bytes: Buffer): unknown
+  decodeEntry(type: number, bytes: Buffer): unknown
+  /** After a value that could not be decoded: whether it may be now. */
+  learn?(): Promise<boolean>
+}
+
 /** What a namespace needs of the store it is in. */
 export interface RemoteSource {
+  /** The memory of the store is mapped here. */
+  readonly isMapped: boolean
   readonly hasTiers: boolean
   readonly isClosed: boolean
   /** For writes, and for what must not come before them. */
@@ -35,23 +58,24 @@ const groupRetriesMax = 64
 export class SharedRead implements ReadSpace {
   readonly name: string
   protected readonly source: RemoteSource
-  protected shared: AttachedSpace
+  protected shared: LocalSpace
   /** What the last read left to do. */
   #afterRead: number = Cold.no
 
-  constructor(name: string, source: RemoteSource, shared: AttachedSpace) {
+  constructor(name: string, source: RemoteSource, shared: LocalSpace) {
     this.name = name
     this.source = source
     this.shared = shared
   }
 
   /** From now on reads go to this arena. */
-  use(shared: AttachedSpace): void {
+  use(shared: LocalSpace): void {
     this.shared = shared
   }
 
   get reachesBelow(): boolean {
-    return this.source.hasTiers
+    // Where nothing is mapped, everything is below what can be seen.
+    return this.source.hasTiers || !this.source.isMapped
   }
 
   get isCold(): boolean {
@@ -125,7 +149,10 @@ export class SharedRead implements ReadSpace {
     const own = ownKey(key)
     const reply = await this.#ask('RC.ENTRY', [own])
     this.shared.takeBackMiss()
-    return this.entryOf(own, reply)
+    const whole = await this.entryOf(own, reply)
+    if (whole === undefined) return undefined
+    const { idleMs: _, deadline: __, ...entry } = whole
+    return entry
   }
 
   async look(key: Key): Promise<Entry | undefined> {
@@ -182,7 +209,7 @@ export class SharedRead implements ReadSpace {
       const found = listOf(reply, 'RC.MGET')
       for (const [number, index] of asked.entries()) {
         this.shared.takeBackMiss()
-        values[index] = this.#valueOf(found[number] ?? null, 'RC.MGET')
+        values[index] = await this.#valueOf(found[number] ?? null, 'RC.MGET')
       }
     }
   }
@@ -245,18 +272,23 @@ export class SharedRead implements ReadSpace {
   #valueOf(reply: Reply, command: string): unknown {
     if (reply === null) return undefined
     const [type, value] = listOf(reply, command)
-    return this.shared.decode(numberOf(type, command), bytesOf(value, command))
+    const [number, bytes] = [numberOf(type, command), bytesOf(value, command)]
+    const { shared } = this
+    return withLearning(shared, () => shared.decode(number, bytes))
   }
 
-  protected entryOf(key: Key, reply: Reply): WholeEntry | undefined {
+  protected async entryOf(key: Key, reply: Reply): Promise<WholeEntry | undefined> {
     if (reply === null) return undefined
     const fields = listOf(reply, 'RC.ENTRY')
     const [type, value, version, createdAt, expiresAt, size, tags, tier, idleMs, deadline] = fields
     const number = (field: Reply | undefined) => numberOf(field, 'RC.ENTRY')
     const text = (field: Reply | undefined) => textOf(field, 'RC.ENTRY')
+    const { shared } = this
+    const bytes = bytesOf(value, 'RC.ENTRY')
+    const decoded = await withLearning(shared, () => shared.decodeEntry(number(type), bytes))
     return {
       key: keyText(key),
-      value: this.shared.decodeEntry(number(type), bytesOf(value, 'RC.ENTRY')),
+      value: decoded,
       size: number(size),
       version: text(version),
       createdAt: number(createdAt),
@@ -267,6 +299,23 @@ export class SharedRead implements ReadSpace {
       deadline: number(deadline),
     }
   }
+}
+
+/** What is decoded, or a promise of it where something had to be learned for that. */
+function withLearning(space: LocalSpace, decode: () => unknown): unknown {
+  try {
+    return decode()
+  } catch (error) {
+    if (space.learn === undefined || !isCorrupt(error)) throw error
+    return space.learn().then((hasLearned) => {
+      if (!hasLearned) throw error
+      return decode()
+    })
+  }
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof RamcacheError && error.code === 'ERR_RAMCACHE_CORRUPT'
 }
 
 export function isClosed(error: unknown): boolean {

@@ -107,6 +107,20 @@ export interface NamespaceOptions {
   ack?: 'local'
 }
 
+/** As of `tls.connect()` of Node; certificates and keys are PEM, not paths. */
+export interface ConnectTlsOptions {
+  /** Who vouches for the daemon, in place of the authorities that Node knows. */
+  ca?: string | Buffer | (string | Buffer)[]
+  /** What this client shows, where the daemon asks for it. */
+  cert?: string | Buffer
+  key?: string | Buffer
+  passphrase?: string
+  /** The name that the certificate of the daemon must have. Default: the host. */
+  servername?: string
+  /** `false` takes any certificate: whoever is on the way can read and change everything. Default `true`. */
+  rejectUnauthorized?: boolean
+}
+
 export interface ConnectOptions {
   /**
    * How long a call that needs the owner waits for one when none is to be reached, before it rejects with
@@ -117,6 +131,10 @@ export interface ConnectOptions {
   nearEntries?: number
   /** As of `open()`. */
   frozen?: boolean
+  /** For `redis://` and `rediss://`, in place of one in the URL. */
+  password?: string
+  /** For `rediss://`. */
+  tls?: ConnectTlsOptions
 }
 
 export interface AttachOptions {

@@ -63,6 +63,8 @@ class ScriptedOwner {
       '/t',
       'arenaId',
       'a',
+      'budgetBytes',
+      '1000000',
       'hasTiers',
       '1',
       'mode',

@@ -3,7 +3,7 @@
  *
  *   cacheContract('embedded', openEmbedded)
  */
-import { afterEach, beforeEach, describe } from 'vitest'
+import { afterEach, beforeEach, describe, expect } from 'vitest'
 import type { Cache, OpenOptions } from '../../src/index.ts'
 import type { Placement } from '../support/stores.ts'
 import { badInputContract } from './bad-input.suite.ts'
@@ -25,6 +25,8 @@ export type OpenPlacement = (options?: Partial<OpenOptions>) => Promise<Placemen
 /** What a placement has, where that makes a difference to what must be refused. */
 export interface Kind {
   readonly hasDisk: boolean
+  /** The process that reads does not have the store in its memory: `getSync` finds nothing. */
+  readonly isUnmapped?: boolean
 }
 
 /** The store of the test that is running. */
@@ -35,6 +37,10 @@ export interface Subject {
   /** Another store, with options of its own; ended with the test like the first. */
   open(options: Partial<OpenOptions>): Promise<Placement>
   reopen(): Promise<Cache>
+  /** As of `Kind`. */
+  readonly isUnmapped?: boolean
+  /** `getSync`; where that finds nothing, which is checked, `get`. */
+  getNow<T>(key: string, cache?: Cache): Promise<T | undefined>
 }
 
 export function cacheContract(
@@ -57,6 +63,13 @@ export function cacheContract(
         const placement = await openPlacement(options)
         others.push(placement)
         return placement
+      },
+      isUnmapped: kind.isUnmapped === true,
+      getNow: async <T>(key: string, cache = current.cache) => {
+        const found = cache.getSync<T>(key)
+        if (kind.isUnmapped !== true) return found
+        expect(found).toBe(undefined)
+        return cache.get<T>(key)
       },
       reopen: async () => {
         current = await current.reopen()

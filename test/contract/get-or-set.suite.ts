@@ -206,8 +206,10 @@ export function getOrSetContract(subject: Subject): void {
     const factory = vi.fn(() => 2)
     expect(await cache.getOrSet('k', factory, options)).toBe(1)
     expect(factory).not.toHaveBeenCalled()
-    await subject.advance(1)
-    expect(await cache.getOrSet('k', factory, options)).toBe(1)
+    // Without the memory of the store nobody here knows how old a value is: it is computed when it has ended.
+    const { isUnmapped = false } = subject
+    await subject.advance(isUnmapped ? 201 : 1)
+    expect(await cache.getOrSet('k', factory, options)).toBe(isUnmapped ? 2 : 1)
     await expect.poll(() => cache.get('k')).toBe(2)
     expect(factory).toHaveBeenCalledTimes(1)
   })

@@ -1,6 +1,6 @@
 /** The contract, over a store that another process owns. */
 import { afterAll, beforeAll } from 'vitest'
-import { connecting, Host, joining, remotePlacement } from '../support/hosts.ts'
+import { connecting, Host, joining, overTcp, remotePlacement } from '../support/hosts.ts'
 import { cacheContract } from './cache.suite.ts'
 
 let host: Host
@@ -18,4 +18,12 @@ cacheContract(
 cacheContract(
   'joined',
   remotePlacement(() => host, joining),
+)
+cacheContract(
+  'tcp',
+  remotePlacement(
+    () => host,
+    overTcp(() => host),
+  ),
+  { hasDisk: false, isUnmapped: true },
 )

@@ -143,7 +143,7 @@ export function streamContract(
     expect(await cache.getEntry('k')).toMatchObject({ tags: ['t'], size: 3 })
     for (const attempt of [
       () => cache.get('k'),
-      () => cache.getSync('k'),
+      () => subject.getNow('k'),
       () => cache.getMany(['k']),
       () => cache.pull('k'),
     ]) {

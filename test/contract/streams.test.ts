@@ -26,6 +26,7 @@ describe('streams with the least memory above tiers', () => {
       return first().cache
     },
     advance: (ms: number) => first().advance(ms),
+    getNow: async <T>(key: string) => first().cache.getSync<T>(key),
     open: async (options: object) => {
       const placement = await openTiered({ memory: '512kb', ...options })
       open.push(placement)

@@ -29,6 +29,7 @@ describe.each([
     expect(open).toMatchObject({
       pid: String(process.pid),
       dir: place.dir,
+      budgetBytes: expect.stringMatching(/^\d+$/),
       hasTiers: hasTiers ? '1' : '0',
       mode: 'embedded',
     })

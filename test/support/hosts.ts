@@ -65,7 +65,15 @@ export const joining: OpenRemote = (dir, options) => {
 
 export const connecting: OpenRemote = (dir) => connect(`unix://${join(dir, 'ramcache.sock')}`)
 
-const usual = { memory: '8mb', tiers: { ssd: false }, __internal: { clock: 'manual', warms: false } }
+const password = 'open sesame'
+
+/** Over TCP, as from another machine. */
+export function overTcp(host: () => Host): OpenRemote {
+  return async (dir) => connect(`redis://${await host().run('address', dir)}`, { password })
+}
+
+const tcp = { host: '127.0.0.1', port: 0, password }
+const usual = { memory: '8mb', tiers: { ssd: false }, __internal: { clock: 'manual', warms: false, tcp } }
 
 /** A way to open placements whose owner is another process. */
 export function remotePlacement(host: () => Host, openRemote: OpenRemote) {

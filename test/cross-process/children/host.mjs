@@ -2,7 +2,7 @@
  * Has stores open for tests of other processes, as owner or not, as many as it is told to: `[id, what, dir, ...arguments]`
  * is answered with `{ id, value }` or `{ id, code, message }`.
  */
-import { advanceClock, checkStore, engineOf } from '../../../dist/cache/internal.js'
+import { advanceClock, checkStore, engineOf, tcpAddressOf } from '../../../dist/cache/internal.js'
 import { connect, open } from '../../../dist/index.js'
 
 const caches = new Map()
@@ -23,12 +23,16 @@ function hasEntries(space) {
 
 const actions = {
   async open(dir, options) {
+    const { tcp } = options.__internal ?? {}
+    // What comes as text is bytes.
+    if (tcp !== undefined) tcp.password = Buffer.from(tcp.password)
     caches.set(dir, await open({ ...options, dir }))
   },
   async connect(dir, url) {
     caches.set(dir, await connect(url))
   },
   call: (dir, method, ...args) => caches.get(dir)[method](...args),
+  address: (dir) => tcpAddressOf(caches.get(dir)),
   check: (dir) => checkStore(caches.get(dir)),
   advance: (dir, ms) => advanceClock(caches.get(dir), ms),
   chill: (dir) => chill(caches.get(dir)),

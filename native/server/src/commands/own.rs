@@ -54,6 +54,7 @@ pub fn open(context: &mut Context, args: Args) -> Run {
         ("arenaId", format!("{:016x}", options.arena_id)),
         ("layout", LAYOUT_VERSION.to_string()),
         ("dir", options.dir.display().to_string()),
+        ("budgetBytes", shared.store.budget_bytes().to_string()),
         ("hasTiers", flag(shared.store.below().is_some())),
         ("isAnonymous", flag(options.is_anonymous)),
         ("mode", if options.is_daemon { "daemon" } else { "embedded" }.to_owned()),
