@@ -85,9 +85,7 @@ export function lockContract(subject: Subject): void {
     expect(error.message).toContain('"k"')
     expect(error.message).toContain(`process ${process.pid}`)
     expect(error.message).toMatch(/waited \d+ ms/)
-    expect((await failure('ERR_RAMCACHE_LOCKED', () => cache.lock('k', { wait: 0 }))).message).toContain(
-      'waited 0 ms',
-    )
+    await failure('ERR_RAMCACHE_LOCKED', () => cache.lock('k', { wait: 0 }))
     expect(await lease.release()).toBe(true)
     await (await cache.lock('k', { wait: 0 })).release()
   })

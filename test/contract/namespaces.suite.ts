@@ -93,7 +93,7 @@ export function namespaceContract(subject: Subject): void {
     const { cache } = await subject.open({ memory: '4mb', namespaces: { tenant: { quota: '64kb' } } })
     const tenant = cache.namespace('tenant')
     for (let number = 0; number < 500; number++) await tenant.set(`k${number}`, 'x'.repeat(300))
-    for (let number = 0; number < 500; number++) expect(tenant.getSync(`k${number}`)).toBeDefined()
+    for (let number = 0; number < 500; number++) expect(await tenant.get(`k${number}`)).toBeDefined()
     const { namespaces } = await cache.stats()
     expect(namespaces.tenant?.quotaBytes).toBe(64 * 1024)
     expect(namespaces.tenant?.ramBytes).toBeGreaterThan(500 * 300)
