@@ -195,6 +195,7 @@ describe.each([
       }
       const history: string[] = []
       const differences: object[] = []
+      let watchesAbsent = false
       for (let step = 0; step < count; step++) {
         const command = commands.next()
         // With tiers it walks all of them, which a transaction does not wait for.
@@ -203,8 +204,14 @@ describe.each([
         if (openStore === openTiered && step % 300 === 299) await place.chill()
         const wanted = comparable(command, await theirs.ask(...command))
         const got = comparable(command, await ours.ask(...command))
+        if (command[0] === 'WATCH' && wanted === 'OK') {
+          for (const key of command.slice(1)) watchesAbsent ||= (await theirs.ask('EXISTS', key)) === 0
+        }
         if (isDeepStrictEqual(got, wanted)) continue
-        differences.push({ after: history.slice(-8), wanted, got })
+        // With tiers a watched key that was not there may have come and gone unnoticed (docs/PROTOCOL.md).
+        const isKnown = openStore === openTiered && command[0] === 'EXEC' && wanted === null && watchesAbsent
+        if (!isKnown) differences.push({ after: history.slice(-8), wanted, got })
+        watchesAbsent = false
         // From here on they may differ because of this.
         for (const wire of [theirs, ours]) {
           await wire.ask('RESET')
